@@ -1,0 +1,14 @@
+/* mem.h: small objects of ours. Allocation succeeds or the program aborts with
+ * a log line: what the network sizes goes into a capped struct buf instead. */
+#ifndef WARBLER_BASE_MEM_H
+#define WARBLER_BASE_MEM_H
+
+#include <stddef.h>
+
+void *mem_alloc(size_t size);                 /* zeroed; free() it */
+void *mem_array(size_t n, size_t size);       /* zeroed; aborts on overflow */
+void *mem_resize(void *p, size_t n, size_t size);
+char *mem_dup(const char *s);                 /* NULL gives NULL */
+char *mem_dupn(const char *s, size_t len);    /* adds a NUL */
+
+#endif

@@ -1,0 +1,41 @@
+/* utf8.h: text as people see it. Thin over utf8proc for everything that needs
+ * Unicode tables. Text is cut at grapheme borders only, never by bytes. */
+#ifndef WARBLER_BASE_UTF8_H
+#define WARBLER_BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plugin/base/buf.h"
+
+bool utf8_valid(const char *s, size_t len);
+
+/* Decodes one code point at *i and moves *i behind it. Ill-formed input gives
+ * U+FFFD and moves one byte. *i must be < len. */
+uint32_t utf8_next(const char *s, size_t len, size_t *i);
+
+size_t utf8_points(const char *s, size_t len); /* number of code points */
+
+/* Appends s with ill-formed sequences as U+FFFD, NUL dropped, CR LF and CR as
+ * LF, and other control characters but LF and TAB dropped. */
+enum err_code utf8_clean(struct buf *out, const char *s, size_t len);
+
+/* The largest n <= max such that s[0..n) ends at a grapheme border. 0 if the
+ * first grapheme is already longer than max. s must be valid UTF-8. */
+size_t utf8_cut(const char *s, size_t len, size_t max);
+
+/* Columns on a terminal; control characters count 0. */
+size_t utf8_width(const char *s, size_t len);
+
+/* True if every code point is one that may stand in a person's or room's name:
+ * no control or format characters, no line separators. */
+bool utf8_printable(const char *s, size_t len);
+
+/* Appends a case-folded copy, for keyword and name comparison. */
+enum err_code utf8_fold(struct buf *out, const char *s, size_t len);
+
+/* Appends code point cp (surrogates too, as WTF-8, for json.h). */
+enum err_code utf8_put(struct buf *out, uint32_t cp);
+
+#endif
