@@ -1,0 +1,166 @@
+/* config.h: the configuration as one immutable object.
+ *
+ * config_load() reads a file (libconfig syntax), checks all of it, and gives
+ * either a complete configuration or the complete list of what is wrong. A
+ * loaded configuration never changes; reload makes a new one, and what still
+ * uses the old one holds a reference. CONTRACTS of the settings: the manual,
+ * warbler.conf(5), which is printed from the same tables. */
+#ifndef WARBLER_CONFIG_CONFIG_H
+#define WARBLER_CONFIG_CONFIG_H
+
+#include <stdio.h>
+
+#include "config/schema.h"
+#include "plugin/base/buf.h"
+#include "plugin/base/err.h"
+#include "plugin/base/log.h"
+
+enum trigger_kind { /* bits; the names in the file are lower case */
+    TRIGGER_DIRECT = 1,   /* a private conversation */
+    TRIGGER_MENTION = 2,  /* @ and the bot's name, or the platform's own mention */
+    TRIGGER_REPLY = 4,    /* a reply to a message of the bot */
+    TRIGGER_PREFIX = 8,   /* the text begins with the bot's `prefix` */
+    TRIGGER_KEYWORD = 16, /* a PCRE2 pattern of the bot's `keywords` matches */
+    TRIGGER_ALWAYS = 32,
+    TRIGGER_CHANCE = 64,  /* with the bot's `chance` */
+};
+enum queue_policy { QUEUE_EACH, QUEUE_MERGE, QUEUE_LATEST };
+enum model_api { MODEL_API_CHAT, MODEL_API_PRACTICE };
+enum system_role { SYSTEM_ROLE_SYSTEM, SYSTEM_ROLE_DEVELOPER, SYSTEM_ROLE_USER };
+enum max_tokens_field { MAX_TOKENS_OLD, MAX_TOKENS_COMPLETION, MAX_TOKENS_NONE }; /* max_tokens, max_completion_tokens, none */
+enum on_doubt { ON_DOUBT_DROP, ON_DOUBT_RESEND };
+
+/* The practice model's knobs; also `warbler practice-model`'s options. */
+struct practice_conf {
+    int64_t delay_ms, chunk_ms, chunk_chars, length_chars; /* length 0: as the answer is */
+    double fail_rate;                                     /* 0..1 of the requests get an error */
+};
+
+struct model_conf {
+    char *name;
+    int api;                /* enum model_api */
+    char *base_url, *model;
+    struct secret api_key;
+    bool practice_without_key; /* no key configured or its variable unset: answer with the practice model and say so */
+    bool practice;             /* derived: this model is the practice model now */
+    double temperature, top_p, frequency_penalty, presence_penalty; /* NaN: not sent */
+    int64_t max_tokens;     /* 0: not sent */
+    int max_tokens_field;   /* enum max_tokens_field */
+    struct strings stop;    /* at most 4 */
+    int64_t seed;           /* INT64_MIN: not sent */
+    int system_role;        /* enum system_role */
+    bool stream, stream_usage;
+    char *extra;            /* JSON object merged last, or NULL */
+    struct strings drop;    /* members never sent */
+    struct strings headers; /* "Name: value" */
+    char *proxy, *ca_file;
+    int64_t connect_timeout, first_byte_timeout, idle_timeout; /* ms */
+    int64_t retries, retry_ceiling;                            /* count; ms */
+    struct practice_conf practice_knobs;
+};
+
+struct bot_conf {
+    char *name;
+    char *model;             /* name of a model */
+    const struct model_conf *model_ref;
+    char *system_prompt;     /* with {date} {channel} {bot} {language} */
+    char *language;          /* "en", "zh" or NULL: the person's */
+    unsigned triggers;       /* of enum trigger_kind */
+    struct strings trigger_names;
+    char *prefix;            /* for TRIGGER_PREFIX, NULL: none */
+    struct strings keywords; /* PCRE2 patterns, checked at load */
+    double chance;           /* 0..1 */
+    int queue;               /* enum queue_policy */
+    int64_t queue_max;       /* messages that may wait per channel */
+    bool interrupt;          /* a new message of the same person cancels the running answer */
+    bool stream;             /* people see the answer grow */
+    bool context;            /* what was not for the bot is given to the model too */
+    bool names;              /* speakers' names before group messages */
+    int64_t history_messages, history_tokens;
+    char *command_prefix;    /* "/" ; "" switches commands off */
+    struct strings commands; /* "help=帮助,hilfe": more names for a command; "retry=" switches it off */
+    struct strings admins;   /* patterns over ACCOUNT:SENDER-ID */
+};
+
+struct account_conf {
+    char *name, *adapter;
+    bool enabled;
+    int on_doubt;                     /* enum on_doubt */
+    void *settings;                   /* the adapter's own struct, filled from its table */
+    const struct setting *settings_table;
+    int line;                         /* in the file */
+};
+
+struct channel_rule {
+    char *match;      /* glob over the channel's name: *, ?, [a-z] */
+    char *bot;        /* name of a bot; "" or "none": silent */
+    const struct bot_conf *bot_ref; /* NULL: silent */
+    char *system_prompt;            /* NULL: the bot's */
+    char *model;                    /* NULL: the bot's */
+    const struct model_conf *model_ref; /* resolved: the rule's or the bot's */
+    struct strings trigger_names;
+    unsigned triggers;              /* resolved: the rule's or the bot's */
+    int line;
+};
+
+struct config {
+    char *file;      /* as given */
+    char *data_dir;
+    struct {
+        char *address;
+        int64_t port;
+    } listen;
+    struct {
+        int level;   /* enum log_level */
+        int format;  /* 0 text, 1 json */
+    } log;
+    int64_t history_days;
+    int64_t shutdown_timeout; /* ms */
+    struct model_conf *models;
+    size_t n_models;
+    struct bot_conf *bots;
+    size_t n_bots;
+    struct account_conf *accounts;
+    size_t n_accounts;
+    struct channel_rule *channels;
+    size_t n_channels;
+    unsigned refs; /* private */
+};
+
+/* Where the settings of adapters come from: main.c hands in the registry, so
+ * that config/ knows no adapter. */
+struct config_adapter {
+    const char *name;
+    const struct setting *settings; /* may be NULL */
+    size_t settings_size;           /* bytes of the adapter's struct */
+};
+
+/* The problems found, one line each: "FILE:LINE: text". Warnings do not fail. */
+struct config_report {
+    struct buf errors, warnings;
+    size_t n_errors, n_warnings;
+};
+void config_report_init(struct config_report *r);
+void config_report_fini(struct config_report *r);
+
+/* NULL if there was any error. adapters ends with a NULL name. */
+struct config *config_load(const char *file, const struct config_adapter *adapters, struct config_report *report);
+struct config *config_ref(struct config *c);
+void config_unref(struct config **c); /* NULL-safe; clears *c; wipes secrets with the last reference */
+
+/* -c, else $WARBLER_CONFIG, else ./warbler.conf, else /etc/warbler/warbler.conf.
+ * given may be NULL. The result is static or given. */
+const char *config_default_file(const char *given);
+
+const struct model_conf *config_model(const struct config *c, const char *name);
+const struct bot_conf *config_bot(const struct config *c, const char *name);
+const struct account_conf *config_account(const struct config *c, const char *name);
+
+/* The first rule whose pattern matches "ACCOUNT:CHAT" or "ACCOUNT:CHAT/THREAD"; NULL: none, the bot is silent. */
+const struct channel_rule *config_rule(const struct config *c, const char *channel);
+bool config_glob(const char *pattern, const char *text); /* *, ?, [a-z], [!a-z]; bounded work */
+
+void config_print_defaults(FILE *out, const struct config_adapter *adapters); /* a complete sample file, each setting explained */
+void config_print_man(FILE *out, const struct config_adapter *adapters);      /* warbler.conf(5), man(7) macros */
+
+#endif
