@@ -1,0 +1,58 @@
+/* metric.h: counters, gauges and histograms for GET /metrics, as one table.
+ * Names and units follow the Prometheus conventions. Thread-safe (relaxed
+ * atomics); cheap enough for every message. */
+#ifndef WARBLER_BASE_METRIC_H
+#define WARBLER_BASE_METRIC_H
+
+#include <stdint.h>
+
+#include "plugin/base/buf.h"
+
+/* X(id, kind, name, help): counters end in _total. */
+#define METRICS(X)                                                                                               \
+    X(METRIC_MESSAGES_IN, COUNTER, "warbler_messages_received_total", "Messages accepted from people")          \
+    X(METRIC_MESSAGES_DUP, COUNTER, "warbler_messages_duplicate_total", "Repeats that were dropped")            \
+    X(METRIC_MESSAGES_REFUSED, COUNTER, "warbler_messages_refused_total", "Messages not accepted (limits, disk)") \
+    X(METRIC_MESSAGES_OUT, COUNTER, "warbler_messages_sent_total", "Finished answers and notices")              \
+    X(METRIC_TURNS_ANSWERED, COUNTER, "warbler_turns_answered_total", "Turns that ended with an answer")        \
+    X(METRIC_TURNS_NOTICED, COUNTER, "warbler_turns_noticed_total", "Turns that ended with a notice")           \
+    X(METRIC_TURNS_SILENT, COUNTER, "warbler_turns_silent_total", "Messages that were not to be answered")      \
+    X(METRIC_TURNS_DEAD, COUNTER, "warbler_turns_dead_total", "Turns that ended as a dead letter")              \
+    X(METRIC_TURNS_CANCELLED, COUNTER, "warbler_turns_cancelled_total", "Answers stopped by a person")          \
+    X(METRIC_TURNS_RESUMED, COUNTER, "warbler_turns_resumed_total", "Turns asked again after a restart")        \
+    X(METRIC_TURNS_RUNNING, GAUGE, "warbler_turns_running", "Answers being made now")                           \
+    X(METRIC_TURNS_WAITING, GAUGE, "warbler_turns_waiting", "Messages that wait for their turn")                \
+    X(METRIC_CHANNELS_LOADED, GAUGE, "warbler_channels_loaded", "Conversations held in memory")                 \
+    X(METRIC_FIRST_TOKEN, HISTOGRAM, "warbler_first_token_seconds", "From acceptance to the first text of the answer") \
+    X(METRIC_TURN_TIME, HISTOGRAM, "warbler_turn_seconds", "From acceptance to the finished answer")            \
+    X(METRIC_MODEL_REQUESTS, COUNTER, "warbler_model_requests_total", "Requests sent to model servers")         \
+    X(METRIC_MODEL_ERRORS, COUNTER, "warbler_model_errors_total", "Requests that failed")                       \
+    X(METRIC_MODEL_RETRIES, COUNTER, "warbler_model_retries_total", "Requests asked again")                     \
+    X(METRIC_TOKENS_PROMPT, COUNTER, "warbler_prompt_tokens_total", "Prompt tokens, as servers count them")     \
+    X(METRIC_TOKENS_COMPLETION, COUNTER, "warbler_completion_tokens_total", "Completion tokens")                \
+    X(METRIC_STORE_JOBS, COUNTER, "warbler_store_jobs_total", "Store jobs done")                                \
+    X(METRIC_STORE_COMMITS, COUNTER, "warbler_store_commits_total", "Transactions committed")                   \
+    X(METRIC_STORE_ERRORS, COUNTER, "warbler_store_errors_total", "Store jobs that failed")                     \
+    X(METRIC_STORE_COMMIT_TIME, HISTOGRAM, "warbler_store_commit_seconds", "Time of one commit")                \
+    X(METRIC_STORE_QUEUE, GAUGE, "warbler_store_queue_jobs", "Jobs that wait for the store")                    \
+    X(METRIC_ADAPTER_RECONNECTS, COUNTER, "warbler_adapter_reconnects_total", "Reconnects of platform accounts") \
+    X(METRIC_ADAPTERS_ONLINE, GAUGE, "warbler_adapters_online", "Accounts that are online")                     \
+    X(METRIC_WEBCHAT_CONNECTIONS, GAUGE, "warbler_webchat_connections", "Open web chats")                       \
+    X(METRIC_HTTP_REQUESTS, COUNTER, "warbler_http_requests_total", "HTTP requests served")                     \
+    X(METRIC_OUTBOX_PARTS, GAUGE, "warbler_outbox_parts", "Parts on their way to platforms")
+
+#define METRIC_ENUM(id, kind, name, help) id,
+enum metric { METRICS(METRIC_ENUM) METRIC_COUNT };
+#undef METRIC_ENUM
+
+void metric_add(enum metric m, int64_t n);       /* counters; gauges may go down */
+void metric_set(enum metric m, int64_t value);   /* gauges */
+void metric_seconds(enum metric m, double secs); /* histograms: 1 ms to 120 s in fixed steps */
+int64_t metric_get(enum metric m);               /* counter or gauge; a histogram's count */
+
+/* Prometheus text format 0.0.4, with process_resident_memory_bytes,
+ * process_open_fds, process_cpu_seconds_total and warbler_build_info where the
+ * system tells them. */
+void metric_print(struct buf *out);
+
+#endif

@@ -1,0 +1,212 @@
+/* store.h: what must survive: the journal and the history, on disk.
+ *
+ * Every call but store_open/store_close is asynchronous: it copies its
+ * arguments, queues a job for the worker thread, and calls back from the loop,
+ * in the order of the calls, after the job's transaction is durable (group
+ * commit: the jobs that wait form one transaction; a job that fails is rolled
+ * back alone). So a callback with ERR_OK is a promise that a crash keeps.
+ * Reads see every write that was asked for before them. Rows given to a
+ * callback are borrowed for its duration.
+ *
+ * Errors: ERR_FULL (disk full), ERR_IO; both may pass, the caller decides
+ * whether to ask again. ERR_BUSY (STORE_QUEUE_JOBS_MAX waiting) comes from the
+ * loop like any other result. The worker tries nothing twice.
+ *
+ * A PostgreSQL store would be a second implementation of this header. */
+#ifndef WARBLER_STORE_STORE_H
+#define WARBLER_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plugin/base/err.h"
+#include "plugin/net/loop.h"
+
+#define STORE_QUEUE_JOBS_MAX 65536
+
+struct store;
+
+/* Opens DIR/warbler.db, making DIR (0700) and the file (0600) if missing,
+ * migrating an older schema forward. With lock, a second daemon on the same
+ * directory is refused (ERR_BUSY); without, it is for tools beside a running
+ * daemon. Errors name the file and say what to do: ERR_VERSION (store from a
+ * newer program), ERR_IO (not writable, damaged), ERR_FULL. */
+enum err_code store_open(struct loop *loop, const char *dir, bool lock, struct store **store_r, struct err *e);
+/* Finishes every queued job; their callbacks are not called. NULL-safe. */
+void store_close(struct store **store);
+
+/* --- rows --- */
+enum store_kind { STORE_PERSON = 1, STORE_BOT = 2, STORE_NOTICE = 3 };
+
+/* What became of a person's message. CONTRACTS: exactly one of the last four. */
+enum store_outcome {
+    STORE_PENDING = 0,  /* accepted, not decided yet */
+    STORE_ANSWERED = 1,
+    STORE_NOTICED = 2,  /* ended with a plain error notice, or as a command's result */
+    STORE_SILENT = 3,   /* decided not to answer */
+    STORE_DEAD = 4,     /* dead letter: `warbler queue` shows it */
+};
+
+#define STORE_ADDRESSED 1U /* for the bot: has or will have an answer */
+#define STORE_COMMAND 2U   /* a chat command or its result */
+#define STORE_NO_PROMPT 4U /* never given to the model */
+#define STORE_CUT 8U       /* answer ended by length, cancel or a break */
+
+struct store_msg {
+    int64_t seq;        /* place in the conversation, > 0 */
+    int64_t time_ms;    /* wall clock */
+    enum store_kind kind;
+    enum store_outcome outcome; /* of a PERSON's */
+    unsigned flags;
+    int64_t turn;       /* PERSON: seq of the question that leads its turn, 0: no turn began; else: the question answered */
+    const char *id;     /* PERSON: the sender's own id; BOT, NOTICE: the id people see */
+    const char *sender; /* PERSON: stable key of the person within the account; else NULL */
+    const char *name;   /* how the person is shown */
+    const char *reply_to; /* id of the message it replies to, or NULL */
+    const char *lang;   /* "en", "zh" or NULL */
+    const char *text;
+    const char *finish; /* BOT: finish reason or NULL */
+    const char *usage;  /* BOT: JSON object or NULL */
+};
+
+struct store_channel {
+    int64_t id;         /* 0: not on disk yet */
+    int64_t seq_limit;  /* every number given out so far is <= this */
+    int64_t reset_seq;  /* the prompt begins after this */
+    bool muted;
+    const char *model;  /* override or NULL */
+    const char *prompt; /* override or NULL */
+};
+
+/* --- the journal --- */
+/* A person's message, and the account's stream position that it covers, in one
+ * commit. The message is new unless the channel has a PERSON row with the same
+ * sender and id. */
+struct store_accept {
+    const char *account, *channel; /* channel: full name; made if it is not on disk */
+    struct store_msg msg;          /* outcome PENDING, or SILENT for what is context only; seq given by the caller */
+    int64_t seq_limit;             /* raise to this; 0: leave */
+    const char *position;          /* NULL: unchanged */
+};
+struct store_accepted {
+    int64_t channel_id;
+    bool duplicate;             /* then seq, turn and outcome are those of the first */
+    int64_t seq, turn;
+    enum store_outcome outcome;
+};
+void store_accept(struct store *s, const struct store_accept *a,
+                  void (*done)(void *arg, const struct store_accepted *r, const struct err *e), void *arg);
+
+/* The messages seqs[0..n) of the channel are answered together by a turn that
+ * `lead` leads (one of them); those in drop[0..n_drop) are decided SILENT.
+ * Needed before an answer to more than one message becomes visible. */
+void store_turn(struct store *s, int64_t channel_id, int64_t lead, const int64_t *seqs, size_t n, const int64_t *drop,
+                size_t n_drop, void (*done)(void *arg, const struct err *e), void *arg);
+
+/* One part of an answer on its way to a platform. */
+struct store_part {
+    const char *txn;  /* stable transaction id, unique per account */
+    const char *text;
+};
+
+/* The end of a turn, in one commit: its answer, the outcome of all its PENDING
+ * messages, and the parts to send. If the leading message is not PENDING any
+ * more, nothing is written and ERR_EXISTS comes back: never two answers. */
+struct store_finish {
+    const char *account, *channel;
+    int64_t channel_id, lead;
+    enum store_outcome outcome;
+    const char *reason;             /* why NOTICED or DEAD, for `warbler queue` and the log; or NULL */
+    const struct store_msg *answer; /* NULL: none */
+    int64_t seq_limit;              /* raise to this; 0: leave */
+    int64_t supersedes;             /* seq of an older answer that leaves the prompt; 0: none */
+    const struct store_part *parts; /* NULL where storing is delivering */
+    size_t n_parts;
+};
+void store_finish(struct store *s, const struct store_finish *f, void (*done)(void *arg, const struct err *e),
+                  void *arg);
+
+/* --- the outbox --- */
+struct store_out {
+    int64_t id;
+    const char *account, *channel, *txn, *text;
+    int64_t turn;
+    int part, n_parts;
+    int attempts;
+};
+/* Parts not sent yet, oldest first, at most limit, with id > after. */
+void store_out_list(struct store *s, int64_t after, int limit,
+                    void (*done)(void *arg, const struct store_out *outs, size_t n, const struct err *e), void *arg);
+/* Confirmed: the row goes; platform_id is kept with the answer where it was part 0. */
+void store_out_sent(struct store *s, int64_t id, const char *platform_id,
+                    void (*done)(void *arg, const struct err *e), void *arg);
+/* Cannot be sent, ever: this and the later parts of the turn become a dead letter. */
+void store_out_dead(struct store *s, int64_t id, const char *reason, void (*done)(void *arg, const struct err *e),
+                    void *arg);
+
+/* --- channels and history --- */
+struct store_loaded {
+    struct store_channel channel;
+    const struct store_msg *msgs; /* ascending seq: the last n, and before them every PENDING one */
+    size_t n;
+};
+void store_load(struct store *s, const char *account, const char *channel, int n,
+                void (*done)(void *arg, const struct store_loaded *r, const struct err *e), void *arg);
+
+/* Rows with seq > after, ascending, at most limit. Finished messages only: PERSON, BOT, NOTICE rows. */
+void store_history(struct store *s, int64_t channel_id, int64_t after, int limit,
+                   void (*done)(void *arg, const struct store_msg *msgs, size_t n, const struct err *e), void *arg);
+
+/* The answer of the turn that holds question seq; msg NULL if there is none (yet). */
+void store_answer(struct store *s, int64_t channel_id, int64_t seq,
+                  void (*done)(void *arg, const struct store_msg *msg, const struct err *e), void *arg);
+
+/* Channels that hold PENDING messages. To be asked once, at start: counts a
+ * try for the oldest PENDING message of each (it may be what crashed us). */
+struct store_pending {
+    const char *account, *channel;
+    int tries; /* of its oldest pending message, this one included */
+    int64_t seq; /* of that message */
+};
+void store_pending(struct store *s, void (*done)(void *arg, const struct store_pending *p, size_t n, const struct err *e),
+                   void *arg);
+
+/* Writes muted, reset_seq, model, prompt, seq_limit of c->id as they stand in c. */
+void store_channel_put(struct store *s, const struct store_channel *c, void (*done)(void *arg, const struct err *e),
+                       void *arg);
+
+/* --- small facts that an account keeps: stream position, device ids, visitors --- */
+/* expires_ms: wall clock after which store_prune may drop it; 0: never. value NULL deletes. */
+void store_kv_put(struct store *s, const char *account, const char *key, const char *value, int64_t expires_ms,
+                  void (*done)(void *arg, const struct err *e), void *arg);
+/* value NULL: no such key. */
+void store_kv_get(struct store *s, const char *account, const char *key,
+                  void (*done)(void *arg, const char *value, int64_t expires_ms, const struct err *e), void *arg);
+#define STORE_KEY_POSITION "position" /* where store_accept keeps the stream position */
+
+/* Drops messages older than before_ms that are neither pending nor dead, and
+ * expired facts, a bounded number per call; more: there is more to do. */
+void store_prune(struct store *s, int64_t before_ms, void (*done)(void *arg, bool more, const struct err *e),
+                 void *arg);
+
+/* A small write that proves that the disk still takes them; changed: another
+ * process (`warbler queue`) wrote since the last beat. */
+void store_beat(struct store *s, void (*done)(void *arg, bool changed, const struct err *e), void *arg);
+
+/* --- dead letters, for `warbler queue` --- */
+struct store_item {
+    int64_t id;          /* for retry and drop: stable, unique in the store */
+    bool dead;           /* else waiting */
+    const char *account, *channel, *text, *reason;
+    int64_t time_ms;
+    int tries;
+};
+void store_queue_list(struct store *s, int limit,
+                      void (*done)(void *arg, const struct store_item *items, size_t n, const struct err *e), void *arg);
+void store_queue_retry(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg); /* ERR_NOT_FOUND */
+void store_queue_drop(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg);
+
+size_t store_queued(const struct store *s); /* jobs waiting or running: metrics */
+
+#endif
