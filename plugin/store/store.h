@@ -138,6 +138,9 @@ struct store_out {
 /* Parts not sent yet, oldest first, at most limit, with id > after. */
 void store_out_list(struct store *s, int64_t after, int limit,
                     void (*done)(void *arg, const struct store_out *outs, size_t n, const struct err *e), void *arg);
+/* About to be sent on a platform that cannot drop repeats: counts an attempt,
+ * so that after a crash the doubt is known (CONTRACTS, section 6). */
+void store_out_try(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg);
 /* Confirmed: the row goes; platform_id is kept with the answer where it was part 0. */
 void store_out_sent(struct store *s, int64_t id, const char *platform_id,
                     void (*done)(void *arg, const struct err *e), void *arg);

@@ -1,0 +1,126 @@
+#include "plugin/chat/history.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "plugin/base/buf.h"
+#include "plugin/base/json.h"
+#include "plugin/base/mem.h"
+#include "plugin/model/tokens.h"
+
+#define NAME_BYTES_MAX 256U
+#define CONTENT_BYTES_MAX (2U * 1024 * 1024) /* a text of MESSAGE_TEXT_BYTES_MAX, all of it escaped */
+
+static int64_t place(const struct entry *e)
+{
+    return e->kind == STORE_PERSON ? e->seq : e->turn;
+}
+
+/* An answer stands behind the question with the same place. */
+static bool before(const struct entry *a, const struct entry *b)
+{
+    if (place(a) != place(b))
+        return place(a) < place(b);
+    if ((a->kind == STORE_PERSON) != (b->kind == STORE_PERSON))
+        return a->kind == STORE_PERSON;
+    return a->seq < b->seq;
+}
+
+static void insert(struct history *h, struct entry *e)
+{
+    struct entry *at = h->head ? h->head->prev : NULL; /* utlist: the head's prev is the tail */
+    while (at && before(e, at))
+        at = at == h->head ? NULL : at->prev;
+    if (at)
+        DL_APPEND_ELEM(h->head, at, e);
+    else
+        DL_PREPEND(h->head, e);
+    h->count++;
+    h->tokens += e->tokens;
+    h->bytes += sizeof(*e) + e->len + 1;
+}
+
+static void add_name(struct buf *out, const char *name)
+{
+    char clean[NAME_BYTES_MAX];
+    size_t n = 0;
+    for (; *name && n < sizeof(clean); name++)
+        if (*name != ':' && *name != '\n' && *name != '\r')
+            clean[n++] = *name;
+    json_escape(out, clean, n);
+    buf_adds(out, ": ");
+}
+
+struct entry *history_add(struct history *h, const struct store_msg *m, const char *name)
+{
+    struct buf json;
+    buf_init(&json, CONTENT_BYTES_MAX);
+    if (name)
+        add_name(&json, name);
+    json_escape(&json, m->text, strlen(m->text));
+    struct entry *e = mem_alloc(sizeof(*e) + json.len + 1);
+    e->seq = m->seq;
+    e->kind = m->kind;
+    e->turn = m->turn;
+    if (m->kind == STORE_PERSON && !e->turn && (m->flags & STORE_ADDRESSED))
+        e->turn = m->seq;
+    e->pending = m->kind == STORE_PERSON && m->outcome == STORE_PENDING;
+    e->noticed = m->kind == STORE_PERSON && (m->outcome == STORE_NOTICED || m->outcome == STORE_DEAD);
+    e->tokens = tokens_estimate(m->text, strlen(m->text)) + TOKENS_PER_MESSAGE;
+    e->len = json.len;
+    if (json.len)
+        memcpy(e->json, json.data, json.len);
+    buf_free(&json);
+    insert(h, e);
+    return e;
+}
+
+void history_drop(struct history *h, struct entry *e)
+{
+    DL_DELETE(h->head, e);
+    h->count--;
+    h->tokens -= e->tokens;
+    h->bytes -= sizeof(*e) + e->len + 1;
+    free(e);
+}
+
+void history_clear(struct history *h)
+{
+    while (h->head)
+        history_drop(h, h->head);
+}
+
+struct entry *history_find(struct history *h, int64_t seq)
+{
+    struct entry *e;
+    DL_FOREACH(h->head, e)
+        if (e->seq == seq)
+            return e;
+    return NULL;
+}
+
+/* The first entry behind the turn or lone context message that `e` begins. */
+static struct entry *turn_end(struct entry *e)
+{
+    int64_t turn = e->turn;
+    do
+        e = e->next;
+    while (e && (e->kind != STORE_PERSON || (turn && e->turn == turn)));
+    return e;
+}
+
+void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep)
+{
+    if (h->count <= max_messages && h->tokens <= max_tokens)
+        return;
+    size_t messages = max_messages * HISTORY_TRIM_PERCENT / 100, tokens = max_tokens * HISTORY_TRIM_PERCENT / 100;
+    while (h->head && (h->count > messages || h->tokens > tokens)) {
+        struct entry *end = turn_end(h->head), *e;
+        for (e = h->head; e && e != end; e = e->next)
+            if (place(e) >= keep)
+                return;
+        while (h->head != end)
+            history_drop(h, h->head);
+    }
+}

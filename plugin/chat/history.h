@@ -1,0 +1,46 @@
+/* history.h: the part of a conversation that the model is given, in memory.
+ *
+ * Entries stand in prompt order: people's messages by seq, each answer right
+ * behind the question that leads its turn. The text is kept already escaped as
+ * JSON: a request is then a matter of copying. Pure. */
+#ifndef WARBLER_CHAT_HISTORY_H
+#define WARBLER_CHAT_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plugin/store/store.h"
+
+struct entry {
+    struct entry *prev, *next;
+    int64_t seq;
+    int64_t turn;     /* PERSON: seq that leads its turn (its own if alone), 0: only context; BOT: the same */
+    enum store_kind kind;
+    bool pending;     /* a question that waits: not in the prompt of another turn */
+    bool noticed;     /* a question that ended with a notice: in the prompt only if asked again */
+    size_t tokens;    /* estimate, with the message's overhead */
+    size_t len;       /* of json */
+    char json[];      /* content, escaped, without quotes; speaker's name first where names are on */
+};
+
+struct history {
+    struct entry *head;
+    size_t count, tokens, bytes;
+};
+
+/* name: the speaker, or NULL for none. Line breaks and colons leave the name:
+ * a nick like "system:" must not look like a role. */
+struct entry *history_add(struct history *h, const struct store_msg *m, const char *name);
+void history_clear(struct history *h);
+struct entry *history_find(struct history *h, int64_t seq);
+void history_drop(struct history *h, struct entry *e);
+
+/* Drops the oldest whole turns once there are more than max_messages or
+ * max_tokens, down to HISTORY_TRIM_PERCENT of both, so that the front of the
+ * prompt stays the same for many turns and servers can cache it. Nothing from
+ * `keep` on is dropped. */
+#define HISTORY_TRIM_PERCENT 75
+void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep);
+
+#endif

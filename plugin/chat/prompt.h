@@ -1,0 +1,33 @@
+/* prompt.h: what the model is given: system prompt, history, question.
+ *
+ * The system prompt stands first and changes as seldom as possible, so that
+ * servers can cache the prefix: {date} has the day only, {language} and
+ * {channel} are fixed per conversation. Messages of people that follow each
+ * other become one `user` message (strict templates want roles to alternate).
+ * Pure. */
+#ifndef WARBLER_CHAT_PROMPT_H
+#define WARBLER_CHAT_PROMPT_H
+
+#include "config/config.h"
+#include "plugin/base/buf.h"
+#include "plugin/chat/history.h"
+
+#define PROMPT_BYTES_MAX (16U * 1024 * 1024)
+
+struct prompt_vars {
+    const char *date;     /* "2026-11-21 (Saturday)" */
+    const char *channel;
+    const char *bot;
+    const char *language; /* "English" */
+};
+
+/* Replaces {date} {channel} {bot} {language}; {{ and }} are braces; anything
+ * else stays as it stands. */
+enum err_code prompt_expand(struct buf *out, const char *text, const struct prompt_vars *vars);
+
+/* Appends the JSON array of messages for the turn that `lead` leads; entries
+ * behind it are left out. system: expanded, may be "". */
+enum err_code prompt_build(struct buf *out, const char *system, enum system_role role, const struct history *h,
+                           int64_t lead);
+
+#endif
