@@ -2,8 +2,9 @@
  *
  * Level info writes no line per message; what happens per message is debug.
  * Lines are safe: control characters are escaped, a line is cut at
- * LOG_LINE_BYTES. Callable from every thread. Under systemd (JOURNAL_STREAM
- * set) text lines carry the "<N>" priority prefix and no time stamp. */
+ * LOG_LINE_BYTES. Callable from every thread. When standard error is the
+ * systemd journal (JOURNAL_STREAM names it), text lines carry the "<N>"
+ * priority prefix and no time stamp. */
 #ifndef WARBLER_BASE_LOG_H
 #define WARBLER_BASE_LOG_H
 

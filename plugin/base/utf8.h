@@ -11,6 +11,10 @@
 
 bool utf8_valid(const char *s, size_t len);
 
+/* Bytes of the longest well-formed prefix with no character whose first byte b
+ * has stop[b]: what may be copied as it is. */
+size_t utf8_span(const char *s, size_t len, const bool stop[256]);
+
 /* Decodes one code point at *i and moves *i behind it. Ill-formed input gives
  * U+FFFD and moves one byte. *i must be < len. */
 uint32_t utf8_next(const char *s, size_t len, size_t *i);
@@ -29,10 +33,12 @@ size_t utf8_cut(const char *s, size_t len, size_t max);
 size_t utf8_width(const char *s, size_t len);
 
 /* True if every code point is one that may stand in a person's or room's name:
- * no control or format characters, no line separators. */
+ * no control or format characters, no line separators. The two joiners may
+ * stand between characters beyond ASCII, where Persian and emoji need them.
+ * Ill-formed text is not printable. */
 bool utf8_printable(const char *s, size_t len);
 
-/* Appends a case-folded copy, for keyword and name comparison. */
+/* Appends a case-folded copy (NFKC_Casefold), for keyword and name comparison. */
 enum err_code utf8_fold(struct buf *out, const char *s, size_t len);
 
 /* Appends code point cp (surrogates too, as WTF-8, for json.h). */
