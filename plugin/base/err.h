@@ -49,7 +49,8 @@ struct err {
 enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "prefix: " before the text of a failed call. Returns e->code. */
+/* Puts "prefix: " before the text of a failed call. Returns e->code, or
+ * ERR_INTERNAL if e is NULL. */
 enum err_code err_prefix(struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
