@@ -26,14 +26,14 @@ cJSON *json_parse(const char *text, size_t len);
 const cJSON *json_get(const cJSON *obj, const char *key);    /* case-sensitive; NULL-safe; JSON null gives NULL */
 const char *json_str(const cJSON *obj, const char *key);     /* NULL if absent or not a string */
 bool json_bool(const cJSON *obj, const char *key, bool fallback);
-int64_t json_int(const cJSON *obj, const char *key, int64_t fallback); /* integral and |n| <= 2^53, else fallback */
+int64_t json_int(const cJSON *obj, const char *key, int64_t fallback); /* integral and |n| < 2^53, else fallback */
 
 /* Appends s escaped for a JSON string, without quotes. Input that is not valid
  * UTF-8 is cleaned to U+FFFD on the way. */
 enum err_code json_escape(struct buf *out, const char *s, size_t len);
 enum err_code json_quote(struct buf *out, const char *s); /* with quotes; NULL writes null */
 enum err_code json_quoten(struct buf *out, const char *s, size_t len);
-enum err_code json_double(struct buf *out, double d); /* shortest form that reads back equal; no NaN, no infinity */
+enum err_code json_double(struct buf *out, double d); /* shortest form that reads back equal; NaN, infinity: null */
 
 /* Appends WTF-8 to valid UTF-8 in out, keeping a trailing high surrogate in
  * *pending (0: none) until the next call brings its other half. What stays
