@@ -17,7 +17,8 @@ void secret_clear(struct secret *s);                              /* wipes; lega
 bool secret_empty(const struct secret *s);
 const char *secret_reveal(const struct secret *s); /* "" if empty; never log it */
 
-/* Compares in time that depends on len of the candidate only. */
+/* Compares in time that depends on len of the candidate only. An empty
+ * secret equals nothing. */
 bool secret_equal(const struct secret *s, const char *candidate, size_t len);
 
 /* n bytes from the system's generator as 2n lower-case hex digits and a NUL.
