@@ -1,0 +1,91 @@
+/* channel.h: the conversations that are in memory.
+ *
+ * A channel is loaded from the store when somebody needs it and leaves memory,
+ * least recently used first, once it is idle and there are more than
+ * CHANNELS_IDLE_MAX. Owned by struct chat; private to chat/. */
+#ifndef WARBLER_CHAT_CHANNEL_H
+#define WARBLER_CHAT_CHANNEL_H
+
+#include <uthash.h>
+
+#include "plugin/adapter.h"
+#include "plugin/chat/history.h"
+#include "plugin/chat/notice.h"
+#include "plugin/store/store.h"
+
+#define CHANNELS_IDLE_MAX 2000U
+#define CHANNEL_NAME_BYTES_MAX 512U
+#define SEQ_RESERVE 256 /* numbers reserved on disk ahead of use; a crash leaves a gap of at most this */
+
+struct chat;
+struct turn;
+
+/* A message that waits for its turn. */
+struct question {
+    struct question *prev, *next;
+    int64_t seq, turn;       /* turn: already bound to the turn that this seq leads, or 0 */
+    int64_t accepted_ms;     /* monotonic */
+    bool command;
+    char *id, *sender, *name, *lang, *text;
+};
+void question_free(struct question *q);
+
+/* Somebody who waits until the channel is loaded. */
+struct waiter {
+    struct waiter *prev, *next;
+    void (*fn)(struct waiter *w, const struct err *e); /* e->code ERR_OK: the channel is ready */
+};
+
+enum channel_state { CHANNEL_LOADING, CHANNEL_READY };
+
+struct channel {
+    UT_hash_handle hh;
+    struct channel *prev, *next;   /* least recently used first */
+    struct channel *ready_prev, *ready_next; /* waits for a free place among the running turns */
+    bool in_ready;
+    struct chat *core;
+    char *name, *chat, *thread;    /* name = ACCOUNT:CHAT or ACCOUNT:CHAT/THREAD */
+    struct adapter *adapter;       /* NULL: the account is gone */
+    enum channel_state state;
+    struct waiter *waiters;        /* only while loading */
+    struct store_channel row;      /* model and prompt are ours; seq_limit: what is on disk */
+    int64_t seq;                   /* the last number given out */
+    bool reserving;
+    bool direct;                   /* a private conversation; known from its messages */
+    int lang;                      /* enum language, or -1: nobody spoke yet */
+    unsigned refs;                 /* store jobs and requests under way */
+    unsigned commits;              /* of refs: writes whose number is given and whose event is not out yet */
+    struct history history;
+    struct question *queue;
+    size_t n_queue;
+    struct turn *turn;             /* the answer being made, or NULL */
+    const struct config *rule_of;  /* the configuration that rule was looked up in */
+    const struct channel_rule *rule;
+    const struct keywords *keywords;
+};
+
+/* Never NULL. The channel may still be loading: channel_when_ready(). */
+struct channel *channel_get(struct chat *core, struct adapter *a, const char *chat, const char *thread);
+/* fn is called at once if the channel is ready, else when it is or cannot be. */
+void channel_when_ready(struct channel *ch, struct waiter *w);
+void channel_ref(struct channel *ch);
+void channel_unref(struct channel *ch);
+void channel_free_all(struct chat *core);
+
+/* The rule that applies now; looked up again after a reload. NULL: the bot is silent. */
+const struct channel_rule *channel_rule(struct channel *ch);
+const struct bot_conf *channel_bot(struct channel *ch); /* NULL: silent */
+
+int64_t channel_next_seq(struct channel *ch);
+/* What a commit with this seq shall raise seq_limit to; 0: enough is reserved. */
+int64_t channel_limit_for(const struct channel *ch, int64_t seq);
+void channel_limit_written(struct channel *ch, int64_t limit);
+/* True if a number can be given out without a commit of its own. If not, one is under way. */
+bool channel_has_seq(struct channel *ch);
+
+/* Writes row as it stands. done may be NULL. */
+void channel_save(struct channel *ch);
+
+enum language channel_language(const struct channel *ch, const struct question *q);
+
+#endif

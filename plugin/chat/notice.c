@@ -1,0 +1,96 @@
+#include "plugin/chat/notice.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+#include "plugin/base/utf8.h"
+
+static const char *const NOTICES[NOTICE_COUNT][LANG_COUNT] = {
+    [NOTICE_STOPPED] = { "Stopped.", "已停止。" },
+    [NOTICE_STOP_DONE] = { "I have stopped.", "好的，已停止回答。" },
+    [NOTICE_STOP_NOTHING] = { "I was not answering anything.", "当前没有正在进行的回答。" },
+    [NOTICE_RESET] = { "Done. I have forgotten this conversation; the next message starts a new one.",
+                       "好的，我已忘记之前的对话，下一条消息将开始新的对话。" },
+    [NOTICE_RETRY_NOTHING] = { "There is no question that I could answer again.", "没有可以重新回答的问题。" },
+    [NOTICE_NOT_ADMIN] = { "Only an administrator of this bot may do that.", "只有机器人的管理员可以这样做。" },
+    [NOTICE_MUTED] = { "I am quiet in this conversation now. /unmute brings me back.",
+                       "我在这个会话中将保持安静。发送 /unmute 可恢复。" },
+    [NOTICE_UNMUTED] = { "I am listening again.", "我回来了。" },
+    [NOTICE_MODEL_UNKNOWN] = { "There is no model \"%s\". Choose one of: %s.", "没有名为“%s”的模型。可选：%s。" },
+    [NOTICE_MODEL_SET] = { "This conversation uses the model \"%s\" now.", "本会话现在使用模型“%s”。" },
+    [NOTICE_MODEL_IS] = { "This conversation uses the model \"%s\". Choose with /model NAME, one of: %s.",
+                          "本会话使用模型“%s”。用 /model 名称 切换，可选：%s。" },
+    [NOTICE_PROMPT_SET] = { "This conversation has its own system prompt now. /prompt default restores the bot's.",
+                            "本会话已使用自己的系统提示词。发送 /prompt default 可恢复默认。" },
+    [NOTICE_PROMPT_CLEARED] = { "This conversation uses the bot's own system prompt again.",
+                                "本会话已恢复机器人默认的系统提示词。" },
+    [NOTICE_PROMPT_IS] = { "The system prompt here is:\n\n%s", "当前的系统提示词：\n\n%s" },
+    [NOTICE_DEAD] = { "I could not deal with this message, even after several tries. The operator has been told. "
+                      "Please put it in another way.",
+                      "这条消息多次尝试后仍无法处理，已通知管理员。请换一种说法再试。" },
+    [NOTICE_INTERRUPTED] = { "(The answer was cut off here. /retry asks again.)",
+                             "（回答在此中断。发送 /retry 可重新回答。）" },
+    [NOTICE_HELP_HEAD] = { "I am %s. Just write to me; in a group, mention me with @%s. These commands work too:",
+                           "我是 %s。直接给我发消息即可；在群里请 @%s。还可以使用这些命令：" },
+};
+
+static const char *const ERRORS[ERR_COUNT][LANG_COUNT] = {
+    [ERR_TIMEOUT] = { "The model took too long to answer. Please try again in a moment; /retry asks the same question.",
+                      "模型响应超时，请稍后再试；发送 /retry 可重新提问。" },
+    [ERR_NET] = { "I cannot reach the model at the moment. Please try again in a few minutes; /retry asks the same question.",
+                  "暂时无法连接模型，请过几分钟再试；发送 /retry 可重新提问。" },
+    [ERR_AUTH] = { "The model refused this bot's key. Only the operator can mend that.",
+                   "模型拒绝了机器人的密钥，请联系管理员处理。" },
+    [ERR_QUOTA] = { "The bot's account with the model is used up. Only the operator can mend that.",
+                    "机器人的模型账户额度已用完，请联系管理员处理。" },
+    [ERR_RATE] = { "The model is getting too many questions right now. Please wait a minute, then send /retry.",
+                   "当前提问过多，请等一分钟后发送 /retry 重试。" },
+    [ERR_OVERLOAD] = { "The model is overloaded. Please wait a minute, then send /retry.",
+                       "模型当前过载，请等一分钟后发送 /retry 重试。" },
+    [ERR_CONTEXT] = { "This conversation is too long for the model. /reset starts a new one.",
+                      "对话太长，超出模型限制。发送 /reset 可开始新的对话。" },
+    [ERR_CONTENT] = { "The model's content filter refused this. Please put it in another way.",
+                      "内容被模型的安全过滤拦截，请换一种说法。" },
+    [ERR_MODEL] = { "The model that is configured for this bot does not exist. Only the operator can mend that.",
+                    "机器人配置的模型不存在，请联系管理员处理。" },
+    [ERR_PARAM] = { "The model refused the request. Only the operator can mend that.",
+                    "模型拒绝了请求，请联系管理员处理。" },
+    [ERR_SERVER] = { "The model's server has a problem. Please try again in a few minutes; /retry asks the same question.",
+                     "模型服务器出现故障，请过几分钟再试；发送 /retry 可重新提问。" },
+    [ERR_PROTO] = { "The model's server gave an answer that I cannot read. The operator has been told.",
+                    "模型服务器的回答无法识别，已通知管理员。" },
+    [ERR_EMPTY] = { "The model gave no answer. Please put the question in another way.",
+                    "模型没有给出回答，请换一种问法。" },
+    [ERR_TOO_LARGE] = { "This is too long for me. Please send a shorter message.", "内容太长了，请发送短一些的消息。" },
+};
+
+enum language language_of(const char *tag, const char *text)
+{
+    if (tag && *tag)
+        return strncasecmp(tag, "zh", 2) == 0 ? LANG_ZH : LANG_EN;
+    size_t len = text ? strlen(text) : 0;
+    for (size_t i = 0; i < len;) {
+        uint32_t cp = utf8_next(text, len, &i);
+        if (cp >= 0x4E00 && cp <= 0x9FFF)
+            return LANG_ZH;
+    }
+    return LANG_EN;
+}
+
+const char *language_name(enum language lang)
+{
+    return lang == LANG_ZH ? "Chinese (简体中文)" : "English";
+}
+
+const char *notice_text(enum notice n, enum language lang)
+{
+    return NOTICES[n][lang];
+}
+
+const char *notice_error(enum err_code code, enum language lang)
+{
+    const char *text = ERRORS[code][lang];
+    return text ? text : lang == LANG_ZH ? "出了点问题，请稍后再试；发送 /retry 可重新提问。"
+                                         : "Something went wrong. Please try again; /retry asks the same question.";
+}

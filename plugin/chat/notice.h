@@ -1,0 +1,38 @@
+/* notice.h: what the bot itself says to people, in their language: plain,
+ * short, and what to do next. Never a provider's text. */
+#ifndef WARBLER_CHAT_NOTICE_H
+#define WARBLER_CHAT_NOTICE_H
+
+#include "plugin/base/err.h"
+
+enum language { LANG_EN, LANG_ZH, LANG_COUNT };
+
+/* "zh", "zh-CN", "zh_TW" are Chinese; anything else English; NULL or "": by the
+ * text, Chinese if it has a Han character. */
+enum language language_of(const char *tag, const char *text);
+const char *language_name(enum language lang); /* for prompts: "English", "Chinese" */
+
+enum notice {
+    NOTICE_STOPPED,         /* in place of an answer that had no text yet */
+    NOTICE_STOP_DONE,
+    NOTICE_STOP_NOTHING,
+    NOTICE_RESET,
+    NOTICE_RETRY_NOTHING,
+    NOTICE_NOT_ADMIN,
+    NOTICE_MUTED,
+    NOTICE_UNMUTED,
+    NOTICE_MODEL_UNKNOWN,   /* %s: name, %s: list */
+    NOTICE_MODEL_SET,       /* %s */
+    NOTICE_MODEL_IS,        /* %s, %s: list */
+    NOTICE_PROMPT_SET,
+    NOTICE_PROMPT_CLEARED,
+    NOTICE_PROMPT_IS,       /* %s */
+    NOTICE_DEAD,            /* a dead letter */
+    NOTICE_INTERRUPTED,     /* behind the part of an answer that came */
+    NOTICE_HELP_HEAD,       /* %s: bot's name */
+    NOTICE_COUNT
+};
+const char *notice_text(enum notice n, enum language lang);
+const char *notice_error(enum err_code code, enum language lang);
+
+#endif
