@@ -55,7 +55,7 @@ struct adapter;
 
 /* A message from a person. */
 struct msg_in {
-    const char *chat;        /* the platform's name of the room or conversation; no ':' rule, not empty */
+    const char *chat;        /* the platform's name of the room or conversation; not empty */
     const char *thread;      /* NULL: none */
     const char *id;          /* unique per chat and sender; a repeat of it is the same message */
     const char *sender;      /* stable key of the person within the account */
@@ -68,6 +68,7 @@ struct msg_in {
     int64_t time_ms;         /* wall clock of the platform, or 0: now */
     bool direct;             /* a private conversation with the bot */
     bool mentioned;          /* the platform itself says that the bot was mentioned */
+    bool reply_to_bot;       /* the platform itself says that reply_to is the bot's; ids that the host gave it knows */
     bool context_only;       /* never answered: from another bot, or too old */
     void *token;             /* the adapter's own, handed back by accepted() */
 };
@@ -85,7 +86,7 @@ struct msg_accepted {
 struct msg_out {
     int64_t handle;       /* for adapter_sent(), adapter_send_failed(); 0: nobody waits (partial text) */
     const char *chat, *thread;
-    const char *id;       /* the host's id of this message: stable over restarts, unique in the chat */
+    const char *id;       /* the host's id of this message, "m", a number, "a": stable over restarts, unique in the chat */
     const char *platform_id; /* what adapter_sent() said for the first part, for edit; NULL if not known */
     const char *txn;      /* stable transaction id of this send */
     const char *text;     /* Markdown or plain, as the facts ask; whole text, also in edits */
@@ -115,6 +116,9 @@ struct adapter_ops {
     /* The host took the message (e NULL), or refused it: ERR_BUSY (queue full),
      * ERR_FULL (disk), ERR_IO, ERR_INVALID. Exactly once per adapter_message(). */
     void (*accepted)(struct adapter *a, const struct msg_in *m, const struct msg_accepted *r, const struct err *e);
+    /* A message that had to_answer will not be answered after all (newest-wins
+     * queue, /stop). May be NULL. */
+    void (*silent)(struct adapter *a, const char *chat, const char *thread, int64_t seq);
     void (*send)(struct adapter *a, const struct msg_out *m); /* first event of a message */
     void (*edit)(struct adapter *a, const struct msg_out *m); /* it grew, or is final */
     void (*typing)(struct adapter *a, const char *chat, const char *thread, bool on);
@@ -142,11 +146,6 @@ void adapter_online(struct adapter *a);
 void adapter_down(struct adapter *a, const struct err *e, bool retry);
 void adapter_stopped(struct adapter *a);
 void adapter_message(struct adapter *a, const struct msg_in *m); /* accepted() follows from the loop */
-/* A person edited or removed a message that was not answered yet: the running
- * answer is cancelled; with new text it is asked again. */
-void adapter_edited(struct adapter *a, const struct msg_in *m);
-void adapter_removed(struct adapter *a, const char *chat, const char *thread, const char *sender, const char *id);
-void adapter_position(struct adapter *a, const char *position); /* the stream moved on without a message */
 void adapter_sent(struct adapter *a, int64_t handle, const char *platform_id);
 void adapter_send_failed(struct adapter *a, int64_t handle, const struct err *e, bool retry, int64_t retry_after_ms);
 
@@ -178,7 +177,8 @@ void adapter_history(struct adapter *a, const char *chat, const char *thread, in
 /* The answer to the message with this seq: a page of one, or of none. */
 void adapter_answer(struct adapter *a, const char *chat, const char *thread, int64_t seq, adapter_page_fn *fn, void *arg);
 
-/* Small facts that the account keeps on disk; see store_kv_put, store_kv_get. */
+/* Small facts that the account keeps on disk, its stream position (STORE_KEY_POSITION)
+ * among them; see store_kv_put, store_kv_get. */
 void adapter_keep(struct adapter *a, const char *key, const char *value, int64_t expires_ms,
                   void (*done)(void *arg, const struct err *e), void *arg);
 void adapter_recall(struct adapter *a, const char *key,
@@ -191,9 +191,6 @@ struct adapter_host {
     void (*down)(void *host, struct adapter *a, const struct err *e, bool retry);
     void (*stopped)(void *host, struct adapter *a);
     void (*message)(void *host, struct adapter *a, const struct msg_in *m);
-    void (*edited)(void *host, struct adapter *a, const struct msg_in *m);
-    void (*removed)(void *host, struct adapter *a, const char *chat, const char *thread, const char *sender, const char *id);
-    void (*position)(void *host, struct adapter *a, const char *position);
     void (*sent)(void *host, struct adapter *a, int64_t handle, const char *platform_id);
     void (*send_failed)(void *host, struct adapter *a, int64_t handle, const struct err *e, bool retry, int64_t retry_after_ms);
     void (*history)(void *host, struct adapter *a, const char *chat, const char *thread, int64_t after, int limit,

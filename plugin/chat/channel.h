@@ -25,9 +25,10 @@ struct question {
     struct question *prev, *next;
     int64_t seq, turn;       /* turn: already bound to the turn that this seq leads, or 0 */
     int64_t accepted_ms;     /* monotonic */
-    bool command;
+    bool command, retry;     /* retry: a command that asks the last question again */
     char *id, *sender, *name, *lang, *text;
 };
+struct question *question_new(const struct store_msg *m);
 void question_free(struct question *q);
 
 /* Somebody who waits until the channel is loaded. */
@@ -44,13 +45,13 @@ struct channel {
     struct channel *ready_prev, *ready_next; /* waits for a free place among the running turns */
     bool in_ready;
     struct chat *core;
-    char *name, *chat, *thread;    /* name = ACCOUNT:CHAT or ACCOUNT:CHAT/THREAD */
+    char *account, *name, *chat, *thread; /* name = ACCOUNT:CHAT or ACCOUNT:CHAT/THREAD, see channel_get_named() */
     struct adapter *adapter;       /* NULL: the account is gone */
     enum channel_state state;
     struct waiter *waiters;        /* only while loading */
     struct store_channel row;      /* model and prompt are ours; seq_limit: what is on disk */
     int64_t seq;                   /* the last number given out */
-    bool reserving;
+    int64_t reserving;             /* the limit that is being written, or 0 */
     bool direct;                   /* a private conversation; known from its messages */
     int lang;                      /* enum language, or -1: nobody spoke yet */
     unsigned refs;                 /* store jobs and requests under way */
@@ -66,6 +67,10 @@ struct channel {
 
 /* Never NULL. The channel may still be loading: channel_when_ready(). */
 struct channel *channel_get(struct chat *core, struct adapter *a, const char *chat, const char *thread);
+/* By its full name, of which CHAT has '%' and '/' as %25 and %2F. */
+struct channel *channel_get_named(struct chat *core, struct adapter *a, const char *name);
+/* What a full name is made of; *chat_r is the caller's, *thread_r points into name or is NULL. */
+void channel_name_split(const char *name, char **chat_r, const char **thread_r);
 /* fn is called at once if the channel is ready, else when it is or cannot be. */
 void channel_when_ready(struct channel *ch, struct waiter *w);
 void channel_ref(struct channel *ch);
@@ -83,8 +88,12 @@ void channel_limit_written(struct channel *ch, int64_t limit);
 /* True if a number can be given out without a commit of its own. If not, one is under way. */
 bool channel_has_seq(struct channel *ch);
 
-/* Writes row as it stands. done may be NULL. */
+/* Writes row as it stands; a failure is logged. */
 void channel_save(struct channel *ch);
+
+/* At the end of the queue. */
+void channel_enqueue(struct channel *ch, struct question *q);
+struct question *channel_dequeue(struct channel *ch, struct question *q); /* returns q */
 
 enum language channel_language(const struct channel *ch, const struct question *q);
 

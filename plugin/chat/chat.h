@@ -24,6 +24,7 @@ struct chat_env {
     struct model_client *models;
     struct config *config; /* a reference is taken */
     struct adapter *(*find)(void *arg, const char *account); /* NULL: no such account now */
+    bool (*online)(void *arg, const struct adapter *a); /* may messages be sent through it now? */
     void *arg;
 };
 
@@ -42,11 +43,11 @@ void chat_park(struct chat *core);
 /* The account is about to be freed. */
 void chat_forget(struct chat *core, struct adapter *a);
 
+/* The account came online: what waits for it is sent. */
+void chat_online(struct chat *core, struct adapter *a);
+
 /* --- the adapters' host --- */
 void chat_message(struct chat *core, struct adapter *a, const struct msg_in *m);
-void chat_edited(struct chat *core, struct adapter *a, const struct msg_in *m);
-void chat_removed(struct chat *core, struct adapter *a, const char *chat, const char *thread, const char *sender,
-                  const char *id);
 void chat_history(struct chat *core, struct adapter *a, const char *chat, const char *thread, int64_t after, int limit,
                   adapter_page_fn *fn, void *arg);
 void chat_answer(struct chat *core, struct adapter *a, const char *chat, const char *thread, int64_t seq,

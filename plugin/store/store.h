@@ -52,6 +52,7 @@ enum store_outcome {
 #define STORE_COMMAND 2U   /* a chat command or its result */
 #define STORE_NO_PROMPT 4U /* never given to the model */
 #define STORE_CUT 8U       /* answer ended by length, cancel or a break */
+#define STORE_DIRECT 16U   /* written in a private conversation with the bot */
 
 struct store_msg {
     int64_t seq;        /* place in the conversation, > 0 */
@@ -99,7 +100,8 @@ void store_accept(struct store *s, const struct store_accept *a,
                   void (*done)(void *arg, const struct store_accepted *r, const struct err *e), void *arg);
 
 /* The messages seqs[0..n) of the channel are answered together by a turn that
- * `lead` leads (one of them); those in drop[0..n_drop) are decided SILENT.
+ * `lead` leads (one of them); those in drop[0..n_drop) are decided SILENT. n or
+ * n_drop may be 0; messages that are not PENDING are left as they are.
  * Needed before an answer to more than one message becomes visible. */
 void store_turn(struct store *s, int64_t channel_id, int64_t lead, const int64_t *seqs, size_t n, const int64_t *drop,
                 size_t n_drop, void (*done)(void *arg, const struct err *e), void *arg);
@@ -131,6 +133,8 @@ void store_finish(struct store *s, const struct store_finish *f, void (*done)(vo
 struct store_out {
     int64_t id;
     const char *account, *channel, *txn, *text;
+    const char *reply_to; /* of the answer that it is a part of */
+    bool notice;          /* so is the answer */
     int64_t turn;
     int part, n_parts;
     int attempts;

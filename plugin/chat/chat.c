@@ -1,0 +1,228 @@
+#include "plugin/chat/chat.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "plugin/base/log.h"
+#include "plugin/base/mem.h"
+#include "plugin/chat/core.h"
+#include "plugin/chat/ending.h"
+#include "plugin/chat/inbox.h"
+#include "plugin/chat/outbox.h"
+#include "plugin/chat/turn.h"
+
+/* --- what waits for the store --- */
+void pending_add(struct chat *core, struct pending *p, struct adapter *a, void (*free_fn)(struct pending *p))
+{
+    p->adapter = a;
+    p->free_fn = free_fn;
+    DL_APPEND(core->pending, p);
+}
+
+void pending_done(struct chat *core, struct pending *p)
+{
+    DL_DELETE(core->pending, p);
+    p->free_fn(p);
+}
+
+/* --- configuration --- */
+static void drop_keywords(struct chat *core)
+{
+    for (size_t i = 0; i < core->n_keywords; i++)
+        keywords_free(&core->keywords[i]);
+    free(core->keywords);
+}
+
+void chat_reload(struct chat *core, struct config *config)
+{
+    drop_keywords(core);
+    config_unref(&core->config);
+    core->config = config_ref(config);
+    core->n_keywords = config->n_bots;
+    core->keywords = mem_array(config->n_bots, sizeof(struct keywords *));
+    for (size_t i = 0; i < config->n_bots; i++)
+        core->keywords[i] = keywords_new(&config->bots[i].keywords);
+    /* A new configuration may lie where an old one lay. */
+    for (struct channel *ch = core->by_name; ch; ch = ch->hh.next) {
+        ch->rule_of = NULL;
+        channel_rule(ch);
+        turn_next(ch);
+    }
+}
+
+struct chat *chat_new(const struct chat_env *env)
+{
+    struct chat *core = mem_alloc(sizeof(*core));
+    core->env = *env;
+    core->outbox = outbox_new(core);
+    chat_reload(core, env->config);
+    return core;
+}
+
+void chat_free(struct chat **core_r)
+{
+    struct chat *core = *core_r;
+    if (!core)
+        return;
+    while (core->pending)
+        pending_done(core, core->pending);
+    channel_free_all(core);
+    outbox_free(&core->outbox);
+    drop_keywords(core);
+    config_unref(&core->config);
+    free(core);
+    *core_r = NULL;
+}
+
+/* --- taking up what an earlier run left --- */
+struct resume {
+    struct pending link;
+    struct waiter wait;
+    struct timer again;
+    struct chat *core;
+    struct channel *ch;
+    char *account, *channel;
+    int64_t seq;
+    int tries;
+};
+
+static void free_resume(struct pending *link)
+{
+    struct resume *r = (struct resume *)link;
+    timer_cancel(&r->again);
+    free(r->account);
+    free(r->channel);
+    free(r);
+}
+
+static void bury(struct channel *ch, int64_t seq, int tries)
+{
+    struct question *q;
+    DL_SEARCH_SCALAR(ch->queue, q, seq, seq);
+    if (!q)
+        return;
+    log_error("chat", "message %" PRId64 " of %s was unanswered at %d starts in a row; it is a dead letter now: "
+              "`warbler queue` shows it", seq, ch->name, tries);
+    channel_dequeue(ch, q);
+    struct ending *end = ending_new(ch, q->turn ? q->turn : q->seq, q->id);
+    end->outcome = STORE_DEAD;
+    end->notice = true;
+    end->error = ERR_INTERNAL;
+    end->finish = "error";
+    end->text = mem_dup(notice_text(NOTICE_DEAD, channel_language(ch, q)));
+    ending_start(end);
+    question_free(q);
+}
+
+static void resumed(struct waiter *w, const struct err *e)
+{
+    struct resume *r = (struct resume *)((char *)w - offsetof(struct resume, wait));
+    channel_unref(r->ch);
+    if (e->code) {
+        timer_set(&r->again, STORE_RETRY_MS);
+        return;
+    }
+    if (r->tries > RESUME_TRIES_MAX)
+        bury(r->ch, r->seq, r->tries);
+    turn_next(r->ch);
+    pending_done(r->core, &r->link);
+}
+
+static void resume_one(void *arg)
+{
+    struct resume *r = arg;
+    struct adapter *a = r->core->env.find(r->core->env.arg, r->account);
+    if (!a) {
+        log_warn("chat", "messages of %s wait for an answer, but the account \"%s\" is not configured any more", r->channel,
+                 r->account);
+        pending_done(r->core, &r->link);
+        return;
+    }
+    r->ch = channel_get_named(r->core, a, r->channel);
+    channel_ref(r->ch);
+    r->wait.fn = resumed;
+    channel_when_ready(r->ch, &r->wait);
+}
+
+static void list_pending(void *arg, const struct store_pending *p, size_t n, const struct err *e)
+{
+    struct chat *core = arg;
+    if (e->code)
+        log_error("chat", "cannot read which messages wait for an answer: %s", e->text);
+    for (size_t i = 0; i < n; i++) {
+        struct resume *r = mem_alloc(sizeof(*r));
+        r->core = core;
+        r->account = mem_dup(p[i].account);
+        r->channel = mem_dup(p[i].channel);
+        r->seq = p[i].seq;
+        r->tries = p[i].tries;
+        timer_init(&r->again, core->env.loop, resume_one, r);
+        pending_add(core, &r->link, NULL, free_resume);
+        resume_one(r);
+    }
+    if (n)
+        log_info("chat", "taking up unanswered messages of %zu conversations", n);
+}
+
+void chat_resume(struct chat *core)
+{
+    store_pending(core->env.store, list_pending, core);
+    outbox_kick(core);
+}
+
+/* --- the end --- */
+void chat_drain(struct chat *core)
+{
+    core->draining = true;
+}
+
+bool chat_busy(const struct chat *core)
+{
+    return core->running || core->commits;
+}
+
+void chat_park(struct chat *core)
+{
+    for (struct channel *ch = core->by_name; ch; ch = ch->hh.next)
+        if (ch->turn && !turn_is_storing(ch->turn))
+            turn_abandon(ch->turn);
+}
+
+void chat_forget(struct chat *core, struct adapter *a)
+{
+    struct pending *p;
+    DL_FOREACH(core->pending, p)
+        if (p->adapter == a)
+            p->adapter = NULL;
+    for (struct channel *ch = core->by_name; ch; ch = ch->hh.next)
+        if (ch->adapter == a)
+            ch->adapter = NULL;
+    outbox_forget(core, a);
+}
+
+/* --- the adapters' host --- */
+void chat_online(struct chat *core, struct adapter *a)
+{
+    (void)a;
+    outbox_kick(core);
+}
+
+void chat_message(struct chat *core, struct adapter *a, const struct msg_in *m)
+{
+    inbox_take(core, a, m);
+}
+
+void chat_sent(struct chat *core, struct adapter *a, int64_t handle, const char *platform_id)
+{
+    (void)a;
+    outbox_sent(core, handle, platform_id);
+}
+
+void chat_send_failed(struct chat *core, struct adapter *a, int64_t handle, const struct err *e, bool retry,
+                      int64_t retry_after_ms)
+{
+    (void)a;
+    outbox_failed(core, handle, e, retry, retry_after_ms);
+}

@@ -1,0 +1,282 @@
+#include "plugin/chat/command.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <utlist.h>
+
+#include "plugin/base/buf.h"
+#include "plugin/base/mem.h"
+#include "plugin/chat/core.h"
+#include "plugin/chat/ending.h"
+#include "plugin/chat/turn.h"
+
+#define RESULT_BYTES_MAX (64U * 1024)
+#define PROMPT_DEFAULT "default" /* /prompt default gives the bot's own back */
+
+static const struct {
+    const char *name;    /* as people type it, and in the configuration */
+    const char *chinese;
+    bool admin;
+    const char *help[LANG_COUNT];
+} COMMANDS[COMMAND_COUNT] = {
+    [COMMAND_HELP] = { "help", "帮助", false, { "shows this list", "显示此列表" } },
+    [COMMAND_RESET] = { "reset", "重置", false, { "forgets the conversation so far", "忘记之前的对话" } },
+    [COMMAND_STOP] = { "stop", "停止", false, { "stops the answer that is being written", "停止正在进行的回答" } },
+    [COMMAND_RETRY] = { "retry", "重试", false, { "answers the last question again", "重新回答上一个问题" } },
+    [COMMAND_STATUS] = { "status", "状态", false, { "shows model and state of this conversation", "显示本会话的模型和状态" } },
+    [COMMAND_MODEL] = { "model", "模型", true, { "shows or sets the model of this conversation", "查看或切换本会话的模型" } },
+    [COMMAND_PROMPT] = { "prompt", "提示词", true, { "shows or sets the system prompt of this conversation",
+                                                     "查看或设置本会话的系统提示词" } },
+    [COMMAND_MUTE] = { "mute", "静音", true, { "makes the bot silent here", "让机器人在此保持安静" } },
+    [COMMAND_UNMUTE] = { "unmute", "取消静音", true, { "makes it answer again", "让机器人恢复回答" } },
+};
+
+bool command_is_admin(enum command c)
+{
+    return COMMANDS[c].admin;
+}
+
+/* --- parsing --- */
+static bool same(const char *word, size_t len, const char *name)
+{
+    return strlen(name) == len && strncasecmp(word, name, len) == 0;
+}
+
+/* The configuration's "help=hilfe,aide": 1 if word is among the names, -1 if
+ * the command is switched off ("help="), 0 otherwise. */
+static int configured(const struct bot_conf *bot, const char *command, const char *word, size_t len)
+{
+    size_t n = strlen(command);
+    for (size_t i = 0; i < bot->commands.n; i++) {
+        const char *at = bot->commands.v[i];
+        if (strncmp(at, command, n) != 0 || at[n] != '=')
+            continue;
+        at += n + 1;
+        if (!*at)
+            return -1;
+        for (size_t name; *at; at += name + (at[name] == ',')) {
+            name = strcspn(at, ",");
+            if (name == len && strncasecmp(at, word, len) == 0)
+                return 1;
+        }
+    }
+    return 0;
+}
+
+static enum command find(const struct bot_conf *bot, const char *word, size_t len)
+{
+    for (int c = COMMAND_NONE + 1; c < COMMAND_COUNT; c++) {
+        int set = configured(bot, COMMANDS[c].name, word, len);
+        if (set > 0 || (set == 0 && (same(word, len, COMMANDS[c].name) || same(word, len, COMMANDS[c].chinese))))
+            return (enum command)c;
+    }
+    return COMMAND_NONE;
+}
+
+enum command command_parse(const struct bot_conf *bot, const char *text, const char **args_r)
+{
+    size_t prefix = bot->command_prefix ? strlen(bot->command_prefix) : 0, mention;
+    *args_r = "";
+    if (trigger_mention(text, strlen(text), bot->name, &mention))
+        text += mention;
+    text += strspn(text, " \t\n");
+    if (!prefix || strncmp(text, bot->command_prefix, prefix) != 0)
+        return COMMAND_NONE;
+    const char *word = text + prefix;
+    size_t len = strcspn(word, " \t\n");
+    *args_r = word + len + strspn(word + len, " \t\n");
+    return find(bot, word, len);
+}
+
+/* --- results --- */
+static void settle(struct channel *ch, struct question *q, const char *text)
+{
+    struct ending *end = ending_new(ch, q->seq, q->id);
+    end->outcome = STORE_NOTICED;
+    end->notice = true;
+    end->flags = STORE_COMMAND;
+    end->text = mem_dup(text);
+    ending_start(end);
+    question_free(q);
+}
+
+static void settlef(struct channel *ch, struct question *q, enum notice n, const char *a, const char *b)
+{
+    const char *format = notice_text(n, channel_language(ch, q));
+    struct buf out;
+    buf_init(&out, RESULT_BYTES_MAX);
+    const char *args[] = { a, b };
+    size_t next = 0;
+    for (const char *at = format; *at; at++)
+        if (at[0] == '%' && at[1] == 's' && next < 2) {
+            buf_adds(&out, args[next++]);
+            at++;
+        } else {
+            buf_addc(&out, *at);
+        }
+    settle(ch, q, buf_error(&out) ? format : buf_str(&out));
+    buf_free(&out);
+}
+
+static bool is_admin(const struct channel *ch, const struct bot_conf *bot, const struct question *q)
+{
+    struct buf who;
+    bool found = false;
+    buf_init(&who, 1024);
+    buf_addf(&who, "%s:%s", ch->account, q->sender ? q->sender : "");
+    for (size_t i = 0; i < bot->admins.n && !found; i++)
+        found = config_glob(bot->admins.v[i], buf_str(&who));
+    buf_free(&who);
+    return found;
+}
+
+static void help(struct channel *ch, const struct bot_conf *bot, struct question *q)
+{
+    enum language lang = channel_language(ch, q);
+    bool admin = is_admin(ch, bot, q);
+    struct buf out;
+    buf_init(&out, RESULT_BYTES_MAX);
+    for (const char *at = notice_text(NOTICE_HELP_HEAD, lang); *at; at++)
+        if (at[0] == '%' && at[1] == 's') {
+            buf_adds(&out, bot->name);
+            at++;
+        } else {
+            buf_addc(&out, *at);
+        }
+    buf_adds(&out, "\n\n");
+    for (int c = COMMAND_NONE + 1; c < COMMAND_COUNT; c++) {
+        if ((COMMANDS[c].admin && !admin) || configured(bot, COMMANDS[c].name, "", 0) < 0)
+            continue;
+        buf_addf(&out, "- `%s%s`", bot->command_prefix, COMMANDS[c].name);
+        if (lang == LANG_ZH)
+            buf_addf(&out, " `%s%s`", bot->command_prefix, COMMANDS[c].chinese);
+        buf_addf(&out, " %s\n", COMMANDS[c].help[lang]);
+    }
+    settle(ch, q, buf_str(&out));
+    buf_free(&out);
+}
+
+static const char *model_name(const struct channel *ch)
+{
+    if (ch->row.model && config_model(ch->core->config, ch->row.model))
+        return ch->row.model;
+    return ch->rule->model_ref->name;
+}
+
+static void status(struct channel *ch, const struct bot_conf *bot, struct question *q)
+{
+    bool zh = channel_language(ch, q) == LANG_ZH;
+    struct buf out;
+    buf_init(&out, RESULT_BYTES_MAX);
+    buf_addf(&out, zh ? "- 机器人：%s（Warbler %s）\n" : "- bot: %s (Warbler %s)\n", bot->name, WARBLER_VERSION);
+    buf_addf(&out, zh ? "- 模型：%s\n" : "- model: %s\n", model_name(ch));
+    buf_addf(&out, zh ? "- 记忆：%zu 条消息，约 %zu 个 token\n" : "- remembers: %zu messages, about %zu tokens\n",
+             ch->history.count, ch->history.tokens);
+    buf_addf(&out, zh ? "- 等待回答的消息：%zu\n" : "- messages that wait for an answer: %zu\n", ch->n_queue);
+    if (ch->row.muted)
+        buf_adds(&out, zh ? "- 静音中\n" : "- muted\n");
+    settle(ch, q, buf_str(&out));
+    buf_free(&out);
+}
+
+/* --- what they do --- */
+static void reset(struct channel *ch, struct question *q)
+{
+    turn_cancel_all(ch, q->seq);
+    history_clear(&ch->history);
+    ch->row.reset_seq = q->seq;
+    ch->lang = -1;
+    channel_save(ch);
+    settle(ch, q, notice_text(NOTICE_RESET, channel_language(ch, q)));
+}
+
+static void set_text(const char **field, const char *value)
+{
+    free((char *)*field);
+    *field = mem_dup(value);
+}
+
+static void model(struct channel *ch, struct question *q, const char *name)
+{
+    const struct config *config = ch->core->config;
+    struct buf names;
+    buf_init(&names, RESULT_BYTES_MAX);
+    for (size_t i = 0; i < config->n_models; i++)
+        buf_addf(&names, "%s%s", i ? ", " : "", config->models[i].name);
+    if (!*name) {
+        settlef(ch, q, NOTICE_MODEL_IS, model_name(ch), buf_str(&names));
+    } else if (!config_model(config, name)) {
+        settlef(ch, q, NOTICE_MODEL_UNKNOWN, name, buf_str(&names));
+    } else {
+        set_text(&ch->row.model, name);
+        channel_save(ch);
+        settlef(ch, q, NOTICE_MODEL_SET, ch->row.model, "");
+    }
+    buf_free(&names);
+}
+
+static void prompt(struct channel *ch, const struct bot_conf *bot, struct question *q, const char *text)
+{
+    const char *now = ch->row.prompt              ? ch->row.prompt
+                      : ch->rule->system_prompt ? ch->rule->system_prompt
+                                                : bot->system_prompt;
+    if (!*text) {
+        settlef(ch, q, NOTICE_PROMPT_IS, now ? now : "", "");
+        return;
+    }
+    bool clear = strcmp(text, PROMPT_DEFAULT) == 0;
+    set_text(&ch->row.prompt, clear ? NULL : text);
+    channel_save(ch);
+    settle(ch, q, notice_text(clear ? NOTICE_PROMPT_CLEARED : NOTICE_PROMPT_SET, channel_language(ch, q)));
+}
+
+static void mute(struct channel *ch, struct question *q, bool on)
+{
+    ch->row.muted = on;
+    channel_save(ch);
+    settle(ch, q, notice_text(on ? NOTICE_MUTED : NOTICE_UNMUTED, channel_language(ch, q)));
+}
+
+static void stop(struct channel *ch, struct question *q)
+{
+    bool any = turn_cancel_all(ch, q->seq);
+    settle(ch, q, notice_text(any ? NOTICE_STOP_DONE : NOTICE_STOP_NOTHING, channel_language(ch, q)));
+}
+
+static void retry(struct channel *ch, struct question *q)
+{
+    q->retry = true;
+    channel_enqueue(ch, q);
+    turn_next(ch);
+}
+
+void command_run(struct channel *ch, struct question *q)
+{
+    const struct bot_conf *bot = channel_bot(ch);
+    const char *args = "";
+    enum command c = bot ? command_parse(bot, q->text, &args) : COMMAND_NONE;
+    if (!bot) { /* the configuration took it away while the command waited */
+        struct question *list = NULL;
+        DL_APPEND(list, q);
+        ending_silent(ch, list);
+        return;
+    }
+    if (command_is_admin(c) && !is_admin(ch, bot, q)) {
+        settle(ch, q, notice_text(NOTICE_NOT_ADMIN, channel_language(ch, q)));
+        return;
+    }
+    switch (c) {
+    case COMMAND_RESET: reset(ch, q); break;
+    case COMMAND_STOP: stop(ch, q); break;
+    case COMMAND_RETRY: retry(ch, q); break;
+    case COMMAND_STATUS: status(ch, bot, q); break;
+    case COMMAND_MODEL: model(ch, q, args); break;
+    case COMMAND_PROMPT: prompt(ch, bot, q, args); break;
+    case COMMAND_MUTE: mute(ch, q, true); break;
+    case COMMAND_UNMUTE: mute(ch, q, false); break;
+    case COMMAND_HELP:
+    default: help(ch, bot, q); break; /* stored as a command that the configuration has lost since */
+    }
+}

@@ -1,0 +1,37 @@
+/* core.h: struct chat itself; private to chat/. */
+#ifndef WARBLER_CHAT_CORE_H
+#define WARBLER_CHAT_CORE_H
+
+#include "plugin/chat/channel.h"
+#include "plugin/chat/chat.h"
+#include "plugin/chat/trigger.h"
+
+/* Work that waits for the store on behalf of an account: a message on its way
+ * in, a page of history. Listed, so that an account can be forgotten and
+ * everything is freed at the end. Embedded first in its owner. */
+struct pending {
+    struct pending *prev, *next;
+    struct adapter *adapter; /* NULL: the account is gone, finish without it */
+    void (*free_fn)(struct pending *p);
+};
+
+struct chat {
+    struct chat_env env;
+    struct config *config;
+    struct keywords **keywords; /* per bot of config, by index */
+    size_t n_keywords;
+    struct channel *by_name;    /* uthash */
+    struct channel *lru;        /* head: least recently used */
+    size_t n_channels;
+    struct channel *ready;      /* channels with questions that wait for a free place */
+    unsigned running;           /* turns */
+    bool draining;
+    unsigned commits;           /* writes under way, of all channels */
+    struct pending *pending;
+    struct outbox *outbox;
+};
+
+void pending_add(struct chat *core, struct pending *p, struct adapter *a, void (*free_fn)(struct pending *p));
+void pending_done(struct chat *core, struct pending *p); /* unlists and frees */
+
+#endif

@@ -1,0 +1,279 @@
+#include "plugin/chat/ending.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "plugin/base/clock.h"
+#include "plugin/base/log.h"
+#include "plugin/base/mem.h"
+#include "plugin/base/metric.h"
+#include "plugin/chat/outbox.h"
+#include "plugin/chat/reply.h"
+#include "plugin/chat/turn.h"
+
+void answer_id(char out[ANSWER_ID_BYTES], int64_t lead)
+{
+    snprintf(out, ANSWER_ID_BYTES, "m%" PRId64 "a", lead);
+}
+
+bool is_answer_id(const char *id)
+{
+    size_t digits = id && id[0] == 'm' ? strspn(id + 1, "0123456789") : 0;
+    return digits && strcmp(id + 1 + digits, "a") == 0;
+}
+
+static void free_ending(struct pending *link)
+{
+    struct ending *end = (struct ending *)link;
+    timer_cancel(&end->again);
+    for (char **id = end->answers; id && *id; id++)
+        free(*id);
+    free(end->answers);
+    free(end->reply_to);
+    free(end->text);
+    free(end->usage);
+    free(end);
+}
+
+static void attempt(void *arg);
+
+struct ending *ending_new(struct channel *ch, int64_t lead, const char *reply_to)
+{
+    struct ending *end = mem_alloc(sizeof(*end));
+    end->ch = ch;
+    end->lead = lead;
+    end->reply_to = mem_dup(reply_to);
+    end->finish = "stop";
+    end->accepted_ms = clock_mono_ms();
+    timer_init(&end->again, ch->core->env.loop, attempt, end);
+    pending_add(ch->core, &end->link, NULL, free_ending);
+    channel_ref(ch);
+    return end;
+}
+
+static void count(const struct ending *end)
+{
+    static const enum metric by_outcome[] = {
+        [STORE_ANSWERED] = METRIC_TURNS_ANSWERED,
+        [STORE_NOTICED] = METRIC_TURNS_NOTICED,
+        [STORE_SILENT] = METRIC_TURNS_SILENT,
+        [STORE_DEAD] = METRIC_TURNS_DEAD,
+    };
+    metric_add(by_outcome[end->outcome], 1);
+    metric_add(METRIC_MESSAGES_OUT, 1);
+    if (!(end->flags & STORE_COMMAND))
+        metric_seconds(METRIC_TURN_TIME, (double)(clock_mono_ms() - end->accepted_ms) / 1000.0);
+}
+
+static void send_last(const struct ending *end)
+{
+    struct adapter *a = end->ch->adapter;
+    if (!a || !(a->ops->facts.caps & ADAPTER_STORED))
+        return;
+    char id[ANSWER_ID_BYTES];
+    answer_id(id, end->lead);
+    struct msg_out m = {
+        .chat = end->ch->chat,
+        .thread = end->ch->thread,
+        .id = id,
+        .txn = id,
+        .text = end->text,
+        .len = strlen(end->text),
+        .seq = end->seq,
+        .first = !end->shown,
+        .done = true,
+        .notice = end->notice,
+        .reply_to = end->reply_to,
+        .reply_seq = end->lead,
+        .answers = (const char *const *)end->answers,
+        .finish = end->finish,
+        .usage = end->usage,
+        .error = end->error,
+    };
+    if (end->shown)
+        a->ops->edit(a, &m);
+    else
+        a->ops->send(a, &m);
+}
+
+static void stored(void *arg, const struct err *e)
+{
+    struct ending *end = arg;
+    struct channel *ch = end->ch;
+    ch->commits--;
+    ch->core->commits--;
+    if (e->code == ERR_OK) {
+        channel_limit_written(ch, end->limit);
+        count(end);
+        send_last(end);
+        if (end->parts)
+            outbox_kick(ch->core);
+    } else if (e->code == ERR_EXISTS) {
+        log_error("chat", "channel %s, message %" PRId64 " has its outcome already; the second one is dropped", ch->name,
+                  end->lead);
+    } else {
+        log_error("chat", "cannot write the answer to message %" PRId64 " of channel %s: %s; trying again", end->lead,
+                  ch->name, e->text);
+        timer_set(&end->again, STORE_RETRY_MS);
+        return;
+    }
+    if (end->done)
+        end->done(end->arg, end);
+    channel_unref(ch);
+    pending_done(ch->core, &end->link);
+    if (ch->turn)
+        turn_kick(ch->turn);
+}
+
+/* --- parts for platforms that are not our own store --- */
+struct parts {
+    struct ending *end;
+    struct store_part v[REPLY_PARTS_MAX];
+    size_t n;
+};
+
+static void add_part(void *arg, const char *text, size_t len)
+{
+    struct parts *p = arg;
+    char txn[96];
+    snprintf(txn, sizeof(txn), "w%" PRId64 "-%" PRId64 "-%zu", p->end->ch->row.id, p->end->lead, p->n);
+    p->v[p->n].txn = mem_dup(txn);
+    p->v[p->n++].text = mem_dupn(text, len);
+}
+
+static void split(struct parts *p)
+{
+    const struct adapter *a = p->end->ch->adapter;
+    if (a && !(a->ops->facts.caps & ADAPTER_STORED))
+        reply_split(p->end->text, strlen(p->end->text), a->ops->facts.text_limit, a->ops->facts.text_unit, add_part, p);
+}
+
+/* The number is drawn anew for each try: events that were written in the
+ * meantime have left with higher ones. */
+static void attempt(void *arg)
+{
+    struct ending *end = arg;
+    struct channel *ch = end->ch;
+    char id[ANSWER_ID_BYTES];
+    answer_id(id, end->lead);
+    end->seq = channel_next_seq(ch);
+    end->limit = channel_limit_for(ch, end->seq);
+    struct store_msg answer = {
+        .seq = end->seq,
+        .time_ms = clock_wall_ms(),
+        .kind = end->notice ? STORE_NOTICE : STORE_BOT,
+        .flags = end->flags | (end->notice ? STORE_NO_PROMPT : 0),
+        .turn = end->lead,
+        .id = id,
+        .reply_to = end->reply_to,
+        .text = end->text,
+        .finish = end->finish,
+        .usage = end->usage,
+    };
+    struct parts *parts = mem_alloc(sizeof(*parts));
+    parts->end = end;
+    split(parts);
+    struct store_finish f = {
+        .account = ch->account,
+        .channel = ch->name,
+        .channel_id = ch->row.id,
+        .lead = end->lead,
+        .outcome = end->outcome,
+        .reason = end->error ? err_name(end->error) : NULL,
+        .answer = &answer,
+        .seq_limit = end->limit,
+        .supersedes = end->supersedes,
+        .parts = parts->n ? parts->v : NULL,
+        .n_parts = parts->n,
+    };
+    end->parts = parts->n > 0;
+    ch->commits++;
+    ch->core->commits++;
+    store_finish(ch->core->env.store, &f, stored, end);
+    for (size_t i = 0; i < parts->n; i++) {
+        free((char *)parts->v[i].txn);
+        free((char *)parts->v[i].text);
+    }
+    free(parts);
+}
+
+void ending_start(struct ending *end)
+{
+    attempt(end);
+}
+
+/* --- decided not to answer --- */
+struct silent {
+    struct pending link;
+    struct timer again;
+    struct channel *ch;
+    struct question *list;
+};
+
+static void free_silent(struct pending *link)
+{
+    struct silent *s = (struct silent *)link;
+    struct question *q, *tmp;
+    timer_cancel(&s->again);
+    DL_FOREACH_SAFE(s->list, q, tmp)
+        question_free(q);
+    free(s);
+}
+
+static void silence(struct channel *ch, const struct question *q)
+{
+    struct entry *entry = history_find(&ch->history, q->seq);
+    if (entry) { /* the model may know of it all the same */
+        entry->pending = false;
+        entry->turn = 0;
+    }
+    metric_add(METRIC_TURNS_SILENT, 1);
+    if (ch->adapter && ch->adapter->ops->silent)
+        ch->adapter->ops->silent(ch->adapter, ch->chat, ch->thread, q->seq);
+}
+
+static void silenced(void *arg, const struct err *e)
+{
+    struct silent *s = arg;
+    struct channel *ch = s->ch;
+    ch->core->commits--;
+    if (e->code) {
+        log_error("chat", "cannot write that messages of %s are not answered: %s; trying again", ch->name, e->text);
+        timer_set(&s->again, STORE_RETRY_MS);
+        return;
+    }
+    struct question *q;
+    DL_FOREACH(s->list, q)
+        silence(ch, q);
+    channel_unref(ch);
+    pending_done(ch->core, &s->link);
+}
+
+static void write_silent(void *arg)
+{
+    struct silent *s = arg;
+    struct question *q;
+    size_t n;
+    DL_COUNT(s->list, q, n);
+    int64_t *seqs = mem_array(n, sizeof(*seqs));
+    n = 0;
+    DL_FOREACH(s->list, q)
+        seqs[n++] = q->seq;
+    s->ch->core->commits++;
+    store_turn(s->ch->core->env.store, s->ch->row.id, 0, NULL, 0, seqs, n, silenced, s);
+    free(seqs);
+}
+
+void ending_silent(struct channel *ch, struct question *list)
+{
+    struct silent *s = mem_alloc(sizeof(*s));
+    s->ch = ch;
+    s->list = list;
+    timer_init(&s->again, ch->core->env.loop, write_silent, s);
+    pending_add(ch->core, &s->link, NULL, free_silent);
+    channel_ref(ch);
+    write_silent(s);
+}

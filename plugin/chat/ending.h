@@ -1,0 +1,44 @@
+/* ending.h: how a message ends: its outcome is written, then its last event
+ * leaves. The one place where answers, notices and command results meet the
+ * disk. Tries again while the store fails: what people were promised is not
+ * given up because a disk is full. Private to chat/. */
+#ifndef WARBLER_CHAT_ENDING_H
+#define WARBLER_CHAT_ENDING_H
+
+#include "plugin/chat/channel.h"
+#include "plugin/chat/core.h"
+
+struct ending {
+    struct pending link; /* private */
+    struct timer again;  /* private */
+    struct channel *ch;
+    int64_t lead;            /* the message that it answers, or that leads its turn */
+    char *reply_to;          /* its id */
+    char **answers;          /* ids of all, NULL-terminated; NULL if only one */
+    enum store_outcome outcome;
+    unsigned flags;          /* STORE_CUT, STORE_COMMAND */
+    bool notice;             /* not a model's words */
+    bool shown;              /* events of it have left already */
+    char *text;              /* of the answer; ours */
+    const char *finish;      /* static */
+    char *usage;             /* JSON or NULL; ours */
+    enum err_code error;
+    int64_t supersedes;      /* seq of the answer that it replaces in the prompt */
+    int64_t accepted_ms;     /* for the latency metric */
+    int64_t seq, limit;      /* private: of the try that is under way */
+    bool parts;              /* private: it goes through the outbox */
+    void (*done)(void *arg, const struct ending *end); /* on disk and sent; may be NULL */
+    void *arg;
+};
+
+struct ending *ending_new(struct channel *ch, int64_t lead, const char *reply_to);
+void ending_start(struct ending *end); /* frees itself after done */
+
+/* The list's messages, out of the queue, are decided not to be answered. Owns them. */
+void ending_silent(struct channel *ch, struct question *list);
+
+#define ANSWER_ID_BYTES 32
+void answer_id(char out[ANSWER_ID_BYTES], int64_t lead); /* "m", lead, "a" */
+bool is_answer_id(const char *id);
+
+#endif

@@ -1,0 +1,278 @@
+#include "plugin/chat/inbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugin/base/arena.h"
+#include "plugin/base/clock.h"
+#include "plugin/base/log.h"
+#include "plugin/base/mem.h"
+#include "plugin/base/metric.h"
+#include "plugin/base/secret.h"
+#include "plugin/base/utf8.h"
+#include "plugin/chat/command.h"
+#include "plugin/chat/ending.h"
+#include "plugin/chat/turn.h"
+
+#define NAME_BYTES_MAX 1024U
+#define ID_BYTES_MAX 512U
+
+/* A message on its way in. */
+struct inbound {
+    struct pending link;
+    struct waiter wait;
+    struct defer refuse;
+    struct chat *core;
+    struct channel *ch; /* NULL once refused */
+    struct arena *arena;
+    struct msg_in m;    /* strings in the arena */
+    struct err why;     /* of a refusal */
+    int64_t limit;      /* of the numbers, that this commit raises */
+    struct store_msg row;
+};
+
+static void free_inbound(struct pending *link)
+{
+    struct inbound *in = (struct inbound *)link;
+    defer_cancel(&in->refuse);
+    arena_free(&in->arena);
+    free(in);
+}
+
+static void tell(struct inbound *in, const struct msg_accepted *r, const struct err *e)
+{
+    struct adapter *a = in->link.adapter;
+    if (a)
+        a->ops->accepted(a, &in->m, r, e);
+}
+
+static void refuse_now(void *arg)
+{
+    struct inbound *in = arg;
+    metric_add(METRIC_MESSAGES_REFUSED, 1);
+    tell(in, NULL, &in->why);
+    pending_done(in->core, &in->link);
+}
+
+static void refuse(struct inbound *in, const struct err *why)
+{
+    in->why = *why;
+    defer_set(&in->refuse);
+}
+
+/* --- what is it? --- */
+struct verdict {
+    bool command, for_bot, context;
+    size_t skip;
+};
+
+static struct verdict judge(struct channel *ch, const struct msg_in *m)
+{
+    struct verdict v = { 0 };
+    const struct bot_conf *bot = channel_bot(ch);
+    const char *args;
+    if (!bot || m->context_only) {
+        v.context = bot && bot->context;
+        return v;
+    }
+    enum command command = command_parse(bot, m->text, &args);
+    v.command = command != COMMAND_NONE;
+    struct trigger_in in = {
+        .bot = bot,
+        .keywords = ch->keywords,
+        .triggers = ch->rule->triggers,
+        .text = m->text,
+        .len = m->len,
+        .direct = m->direct,
+        .mentioned = m->mentioned,
+        .reply_to_bot = m->reply_to_bot || is_answer_id(m->reply_to),
+        .dice = random_unit(),
+    };
+    if (v.command)
+        v.for_bot = !ch->row.muted || command_is_admin(command);
+    else
+        v.for_bot = !ch->row.muted && trigger_match(&in, &v.skip) != 0;
+    v.context = bot->context || v.for_bot;
+    return v;
+}
+
+static void fill_row(struct inbound *in, const struct verdict *v)
+{
+    const struct msg_in *m = &in->m;
+    in->row = (struct store_msg){
+        .seq = channel_next_seq(in->ch),
+        .time_ms = m->time_ms ? m->time_ms : clock_wall_ms(),
+        .kind = STORE_PERSON,
+        .outcome = v->for_bot ? STORE_PENDING : STORE_SILENT,
+        .flags = (v->for_bot ? STORE_ADDRESSED : 0) | (v->command ? STORE_COMMAND | STORE_NO_PROMPT : 0) |
+                 (v->context ? 0 : STORE_NO_PROMPT) | (m->direct ? STORE_DIRECT : 0),
+        .id = m->id,
+        .sender = m->sender,
+        .name = m->sender_name,
+        .reply_to = m->reply_to,
+        .lang = m->lang,
+        .text = m->text + v->skip,
+    };
+}
+
+/* --- on disk --- */
+static void take_new(struct inbound *in)
+{
+    struct channel *ch = in->ch;
+    const struct bot_conf *bot = channel_bot(ch);
+    metric_add(METRIC_MESSAGES_IN, 1);
+    if (ch->lang < 0)
+        ch->lang = (int)language_of(in->m.lang, in->m.text);
+    if (!(in->row.flags & STORE_NO_PROMPT))
+        history_add(&ch->history, &in->row, bot && bot->names && !ch->direct ? in->row.name : NULL);
+    if (!bot || !(in->row.flags & STORE_ADDRESSED)) {
+        metric_add(METRIC_TURNS_SILENT, 1);
+        if (bot) /* talk that nobody answers must not pile up in memory */
+            history_trim(&ch->history, (size_t)bot->history_messages, (size_t)bot->history_tokens,
+                         ch->queue ? ch->queue->seq : in->row.seq);
+        return;
+    }
+    struct question *q = question_new(&in->row);
+    if (q->command) {
+        command_run(ch, q);
+        return;
+    }
+    if (bot->interrupt && ch->turn && turn_has_question(ch->turn, q->sender, NULL))
+        turn_cancel(ch->turn);
+    channel_enqueue(ch, q);
+    turn_next(ch);
+}
+
+static void stored(void *arg, const struct store_accepted *r, const struct err *e)
+{
+    struct inbound *in = arg;
+    struct channel *ch = in->ch;
+    ch->commits--;
+    in->core->commits--;
+    if (e->code) {
+        log_error("chat", "cannot write a message of channel %s: %s", ch->name, e->text);
+        metric_add(METRIC_MESSAGES_REFUSED, 1);
+        tell(in, NULL, e);
+    } else {
+        struct msg_accepted accepted = {
+            .seq = r->seq,
+            .duplicate = r->duplicate,
+            .settled = r->duplicate && r->outcome != STORE_PENDING,
+            .to_answer = r->duplicate ? r->outcome != STORE_SILENT : (in->row.flags & STORE_ADDRESSED) != 0,
+        };
+        ch->row.id = r->channel_id;
+        channel_limit_written(ch, in->limit);
+        tell(in, &accepted, NULL);
+        if (r->duplicate)
+            metric_add(METRIC_MESSAGES_DUP, 1);
+        else
+            take_new(in);
+    }
+    if (ch->turn)
+        turn_kick(ch->turn);
+    channel_unref(ch);
+    pending_done(in->core, &in->link);
+}
+
+static void write_down(struct inbound *in)
+{
+    struct channel *ch = in->ch;
+    struct verdict v = judge(ch, &in->m);
+    fill_row(in, &v);
+    in->limit = channel_limit_for(ch, in->row.seq);
+    struct store_accept accept = {
+        .account = ch->account,
+        .channel = ch->name,
+        .msg = in->row,
+        .seq_limit = in->limit,
+        .position = in->m.position,
+    };
+    ch->commits++;
+    in->core->commits++;
+    store_accept(in->core->env.store, &accept, stored, in);
+}
+
+/* The channel is there. A full queue is said before anything is promised. */
+static void ready(struct waiter *w, const struct err *e)
+{
+    struct inbound *in = (struct inbound *)((char *)w - offsetof(struct inbound, wait));
+    const struct bot_conf *bot = e->code ? NULL : channel_bot(in->ch);
+    struct err why = *e;
+    if (!e->code && in->m.direct)
+        in->ch->direct = true;
+    if (bot && in->ch->n_queue >= (size_t)bot->queue_max)
+        err_set(&why, ERR_BUSY, "%zu messages wait for an answer in channel %s already", in->ch->n_queue, in->ch->name);
+    if (why.code) {
+        channel_unref(in->ch);
+        in->ch = NULL;
+        refuse(in, &why);
+    } else {
+        write_down(in);
+    }
+}
+
+/* --- from the adapter --- */
+static const char *cleaned(struct arena *arena, const char *s, size_t len, size_t *len_r)
+{
+    struct buf b;
+    buf_init(&b, MESSAGE_TEXT_BYTES_MAX * 3U); /* a bad byte becomes three */
+    utf8_clean(&b, s, len);
+    const char *copy = arena_dupn(arena, buf_str(&b), b.len);
+    if (len_r)
+        *len_r = b.len;
+    buf_free(&b);
+    return copy;
+}
+
+static void copy_message(struct inbound *in, const struct msg_in *m)
+{
+    struct arena *arena = in->arena;
+    in->m = *m;
+    in->m.chat = arena_dup(arena, m->chat);
+    in->m.thread = arena_dup(arena, m->thread);
+    in->m.id = arena_dup(arena, m->id);
+    in->m.sender = arena_dup(arena, m->sender);
+    in->m.sender_name = m->sender_name ? cleaned(arena, m->sender_name, strlen(m->sender_name), NULL) : NULL;
+    in->m.text = cleaned(arena, m->text, m->len, &in->m.len);
+    in->m.reply_to = arena_dup(arena, m->reply_to);
+    in->m.lang = arena_dup(arena, m->lang);
+    in->m.position = arena_dup(arena, m->position);
+}
+
+static enum err_code check(const struct chat *core, const struct msg_in *m, struct err *e)
+{
+    if (m->len > MESSAGE_TEXT_BYTES_MAX)
+        return err_set(e, ERR_TOO_LARGE, "a message of %zu bytes; at most %u are taken", m->len, MESSAGE_TEXT_BYTES_MAX);
+    if (strlen(m->id) > ID_BYTES_MAX || strlen(m->chat) > CHANNEL_NAME_BYTES_MAX / 4 ||
+        (m->sender_name && strlen(m->sender_name) > NAME_BYTES_MAX))
+        return err_set(e, ERR_INVALID, "a message whose id, room or sender's name is too long");
+    if (core->draining)
+        return err_set(e, ERR_BUSY, "the bot is stopping");
+    return ERR_OK;
+}
+
+void inbox_take(struct chat *core, struct adapter *a, const struct msg_in *m)
+{
+    struct err e = ERR_INIT;
+    struct inbound *in = mem_alloc(sizeof(*in));
+    in->core = core;
+    in->arena = arena_new();
+    in->m = *m;
+    defer_init(&in->refuse, core->env.loop, refuse_now, in);
+    pending_add(core, &in->link, a, free_inbound);
+    if (check(core, m, &e)) {
+        in->m.text = "";
+        in->m.len = 0;
+        in->m.id = arena_dupn(in->arena, m->id, strnlen(m->id, ID_BYTES_MAX));
+        in->m.chat = arena_dupn(in->arena, m->chat, strnlen(m->chat, CHANNEL_NAME_BYTES_MAX));
+        in->m.sender = arena_dup(in->arena, m->sender);
+        in->m.thread = in->m.sender_name = in->m.reply_to = in->m.lang = in->m.position = NULL;
+        refuse(in, &e);
+        return;
+    }
+    copy_message(in, m);
+    in->ch = channel_get(core, a, in->m.chat, in->m.thread);
+    channel_ref(in->ch);
+    in->wait.fn = ready;
+    channel_when_ready(in->ch, &in->wait);
+}

@@ -1,0 +1,567 @@
+#include "plugin/chat/turn.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "plugin/base/clock.h"
+#include "plugin/base/log.h"
+#include "plugin/base/mem.h"
+#include "plugin/base/metric.h"
+#include "plugin/chat/core.h"
+#include "plugin/chat/ending.h"
+#include "plugin/chat/prompt.h"
+
+/* A growing answer is sent whole with each edit, so edits get rarer as it
+ * grows: every 64 bytes of text stretch the pause by a millisecond, which
+ * bounds what one reader gets at 64 KB a second. */
+#define EDIT_BYTES_PER_MS 64
+#define LENGTH_MARK "…"
+
+enum turn_state { TURN_BINDING, TURN_ASKING, TURN_STREAMING, TURN_STORING };
+
+struct turn {
+    struct channel *ch;
+    enum turn_state state;
+    struct config *config;       /* of the time when it began; holds bot and model */
+    const struct bot_conf *bot;
+    const struct model_conf *model;
+    struct question *questions;  /* what is answered, ascending seq; the last one leads */
+    struct question *lead;
+    int64_t ask;                 /* leads the questions of the prompt; another than lead with /retry */
+    int64_t supersedes;
+    struct buf messages;         /* of the request */
+    struct completion *completion;
+    struct buf text;             /* of the answer so far */
+    int64_t first_text_ms, next_edit_ms;
+    bool shown, restarted, cancelled;
+    char id[ANSWER_ID_BYTES];
+    struct defer flush;
+    struct timer timer;          /* next edit, or next try to bind */
+};
+
+static const char *state_name(enum turn_state s)
+{
+    static const char *const names[] = { "binding", "asking", "streaming", "storing" };
+    return names[s];
+}
+
+static void set_state(struct turn *t, enum turn_state s)
+{
+    log_debug("turn", "%s message %" PRId64 ": %s -> %s", t->ch->name, t->lead->seq, state_name(t->state), state_name(s));
+    t->state = s;
+}
+
+static void typing(struct turn *t, bool on)
+{
+    struct adapter *a = t->ch->adapter;
+    if (a && a->ops->typing)
+        a->ops->typing(a, t->ch->chat, t->ch->thread, on);
+}
+
+static void free_questions(struct question **list)
+{
+    struct question *q, *tmp;
+    DL_FOREACH_SAFE(*list, q, tmp) {
+        DL_DELETE(*list, q);
+        question_free(q);
+    }
+}
+
+static void turn_free(struct turn *t)
+{
+    struct chat *core = t->ch->core;
+    t->ch->turn = NULL;
+    completion_cancel(&t->completion);
+    timer_cancel(&t->timer);
+    defer_cancel(&t->flush);
+    free_questions(&t->questions);
+    buf_free(&t->messages);
+    buf_free(&t->text);
+    config_unref(&t->config);
+    free(t);
+    core->running--;
+    metric_set(METRIC_TURNS_RUNNING, core->running);
+}
+
+bool turn_is_storing(const struct turn *t)
+{
+    return t->state == TURN_STORING;
+}
+
+void turn_abandon(struct turn *t)
+{
+    turn_free(t);
+}
+
+/* --- the end --- */
+static void update_history(struct channel *ch, const struct turn *t, const struct ending *end)
+{
+    struct question *q;
+    DL_FOREACH(t->questions, q) {
+        struct entry *e = history_find(&ch->history, q->seq);
+        if (!e)
+            continue;
+        e->turn = t->lead->seq;
+        e->pending = false;
+        e->noticed = end->outcome != STORE_ANSWERED;
+    }
+    if (end->outcome != STORE_ANSWERED)
+        return;
+    struct entry *e, *old = history_find(&ch->history, end->supersedes);
+    DL_FOREACH(ch->history.head, e)
+        if (e->kind == STORE_PERSON && e->turn == t->ask)
+            e->noticed = false;
+    if (old)
+        history_drop(&ch->history, old);
+    struct store_msg answer = { .seq = end->seq, .kind = STORE_BOT, .turn = t->lead->seq, .text = end->text };
+    history_add(&ch->history, &answer, NULL);
+}
+
+static void next_ready(struct chat *core)
+{
+    struct channel *ch = core->ready;
+    if (!ch || core->running >= TURNS_RUNNING_MAX)
+        return;
+    DL_DELETE2(core->ready, ch, ready_prev, ready_next);
+    ch->in_ready = false;
+    turn_next(ch);
+}
+
+static void ended(void *arg, const struct ending *end)
+{
+    struct turn *t = arg;
+    struct channel *ch = t->ch;
+    update_history(ch, t, end);
+    turn_free(t);
+    turn_next(ch);
+    next_ready(ch->core);
+}
+
+static char **question_ids(const struct turn *t)
+{
+    struct question *q;
+    size_t n = 0;
+    DL_COUNT(t->questions, q, n);
+    if (n < 2)
+        return NULL;
+    char **ids = mem_array(n + 1, sizeof(*ids));
+    n = 0;
+    DL_FOREACH(t->questions, q)
+        ids[n++] = mem_dup(q->id);
+    return ids;
+}
+
+static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const char *finish)
+{
+    completion_cancel(&t->completion);
+    timer_cancel(&t->timer);
+    defer_cancel(&t->flush);
+    typing(t, false);
+    set_state(t, TURN_STORING);
+    struct ending *end = ending_new(t->ch, t->lead->seq, t->lead->id);
+    end->answers = question_ids(t);
+    end->outcome = outcome;
+    end->notice = outcome == STORE_NOTICED;
+    end->shown = t->shown;
+    end->finish = finish;
+    end->supersedes = t->supersedes;
+    end->accepted_ms = t->lead->accepted_ms;
+    end->done = ended;
+    end->arg = t;
+    return end;
+}
+
+static void end_with_notice(struct turn *t, const char *text, const char *finish, enum err_code error)
+{
+    struct ending *end = end_turn(t, STORE_NOTICED, finish);
+    end->text = mem_dup(text);
+    end->error = error;
+    ending_start(end);
+}
+
+/* The text so far with `mark` behind it. */
+static void end_with_text(struct turn *t, const char *finish, const char *mark, const char *usage)
+{
+    struct ending *end = end_turn(t, STORE_ANSWERED, finish);
+    struct buf text;
+    buf_init(&text, COMPLETION_TEXT_BYTES_MAX + 1024);
+    buf_add(&text, t->text.data, t->text.len);
+    buf_adds(&text, mark);
+    end->flags = strcmp(finish, "stop") == 0 ? 0 : STORE_CUT;
+    end->text = buf_take(&text);
+    end->usage = mem_dup(usage);
+    ending_start(end);
+}
+
+static void end_cancelled(struct turn *t)
+{
+    metric_add(METRIC_TURNS_CANCELLED, 1);
+    if (t->text.len && !t->restarted)
+        end_with_text(t, finish_name(FINISH_CANCELLED), "", NULL);
+    else
+        end_with_notice(t, notice_text(NOTICE_STOPPED, channel_language(t->ch, t->lead)), finish_name(FINISH_CANCELLED),
+                        ERR_OK);
+}
+
+void turn_cancel(struct turn *t)
+{
+    t->cancelled = true;
+    if (t->state == TURN_ASKING || t->state == TURN_STREAMING)
+        end_cancelled(t);
+}
+
+/* --- showing the answer while it grows --- */
+static bool may_show(const struct turn *t)
+{
+    const unsigned need = ADAPTER_EDIT | ADAPTER_STORED; /* elsewhere a crash could leave half a message: outbox.h */
+    const struct adapter *a = t->ch->adapter;
+    return t->bot->stream && a && (a->ops->facts.caps & need) == need && t->text.len && !t->restarted;
+}
+
+static void fill(const struct turn *t, struct msg_out *m)
+{
+    *m = (struct msg_out){
+        .chat = t->ch->chat,
+        .thread = t->ch->thread,
+        .id = t->id,
+        .txn = t->id,
+        .text = buf_str(&t->text),
+        .len = t->text.len,
+        .first = !t->shown,
+        .reply_to = t->lead->id,
+        .reply_seq = t->lead->seq,
+    };
+}
+
+/* Events of a channel leave in the order of their numbers. A write under way
+ * has its number already, so partial text waits until it is out. */
+static void flush(void *arg)
+{
+    struct turn *t = arg;
+    int64_t now = clock_mono_ms();
+    if (t->state != TURN_STREAMING || !may_show(t) || t->ch->commits || !channel_has_seq(t->ch))
+        return;
+    if (now < t->next_edit_ms) {
+        timer_set(&t->timer, t->next_edit_ms - now);
+        return;
+    }
+    struct adapter *a = t->ch->adapter;
+    struct msg_out m;
+    fill(t, &m);
+    m.seq = channel_next_seq(t->ch);
+    t->shown = true;
+    t->next_edit_ms = now + a->ops->facts.edit_interval_ms + (int64_t)t->text.len / EDIT_BYTES_PER_MS;
+    if (m.first)
+        a->ops->send(a, &m);
+    else
+        a->ops->edit(a, &m);
+}
+
+void turn_kick(struct turn *t)
+{
+    if (t->state == TURN_STREAMING)
+        defer_set(&t->flush);
+}
+
+bool turn_shown(const struct channel *ch, struct msg_out *m)
+{
+    if (!ch->turn || !ch->turn->shown)
+        return false;
+    fill(ch->turn, m);
+    m->seq = ch->seq;
+    m->first = false;
+    return true;
+}
+
+/* --- the model's events --- */
+static void on_text(void *arg, const char *delta, size_t len)
+{
+    struct turn *t = arg;
+    if (t->state == TURN_ASKING) {
+        set_state(t, TURN_STREAMING);
+        t->first_text_ms = clock_mono_ms();
+        metric_seconds(METRIC_FIRST_TOKEN, (double)(t->first_text_ms - t->lead->accepted_ms) / 1000.0);
+    }
+    t->restarted = false;
+    buf_add(&t->text, delta, len);
+    defer_set(&t->flush);
+}
+
+static void on_restart(void *arg)
+{
+    struct turn *t = arg;
+    buf_reset(&t->text);
+    t->restarted = true; /* what is shown stays until there is something better */
+}
+
+static void format_usage(const struct usage *u, char *out, size_t cap)
+{
+    snprintf(out, cap,
+             "{\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64
+             ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRId64
+             "},\"completion_tokens_details\":{\"reasoning_tokens\":%" PRId64 "}}",
+             u->prompt_tokens, u->completion_tokens, u->total_tokens, u->cached_tokens, u->reasoning_tokens);
+}
+
+static void on_failure(struct turn *t, const struct err *e)
+{
+    enum language lang = channel_language(t->ch, t->lead);
+    log_warn("turn", "%s: no answer from model %s: %s: %s", t->ch->name, t->model->name, err_name(e->code), e->text);
+    if (t->shown && t->text.len && !t->restarted) {
+        char mark[256];
+        snprintf(mark, sizeof(mark), "\n\n%s", notice_text(NOTICE_INTERRUPTED, lang));
+        end_with_text(t, finish_name(FINISH_ERROR), mark, NULL);
+    } else {
+        end_with_notice(t, notice_error(e->code, lang), finish_name(FINISH_ERROR), e->code);
+    }
+}
+
+static void on_done(void *arg, const struct completion_result *r, const struct err *e)
+{
+    struct turn *t = arg;
+    char usage[320] = "";
+    t->completion = NULL;
+    if (r->usage.known)
+        format_usage(&r->usage, usage, sizeof(usage));
+    if (e->code) {
+        on_failure(t, e);
+    } else if (r->finish == FINISH_CONTENT_FILTER) {
+        end_with_notice(t, notice_error(ERR_CONTENT, channel_language(t->ch, t->lead)), finish_name(r->finish), ERR_CONTENT);
+    } else if (!t->text.len) {
+        end_with_notice(t, notice_error(ERR_EMPTY, channel_language(t->ch, t->lead)), finish_name(FINISH_ERROR), ERR_EMPTY);
+    } else {
+        end_with_text(t, finish_name(r->finish), r->finish == FINISH_LENGTH ? LENGTH_MARK : "", *usage ? usage : NULL);
+    }
+}
+
+/* --- the beginning --- */
+static void date_now(char out[64])
+{
+    time_t now = (time_t)(clock_wall_ms() / 1000);
+    struct tm tm;
+    localtime_r(&now, &tm);
+    strftime(out, 64, "%Y-%m-%d (%A)", &tm);
+}
+
+static void expand_system(const struct turn *t, struct buf *out)
+{
+    struct channel *ch = t->ch;
+    const struct channel_rule *rule = channel_rule(ch);
+    const char *text = ch->row.prompt              ? ch->row.prompt
+                       : rule && rule->system_prompt ? rule->system_prompt
+                                                     : t->bot->system_prompt;
+    char date[64];
+    date_now(date);
+    struct prompt_vars vars = {
+        .date = date,
+        .channel = ch->direct ? "private chat" : ch->chat,
+        .bot = t->bot->name,
+        .language = language_name(channel_language(ch, NULL)),
+    };
+    prompt_expand(out, text ? text : "", &vars);
+}
+
+static void ask(struct turn *t)
+{
+    static const struct completion_handler handler = { on_text, on_restart, on_done };
+    struct channel *ch = t->ch;
+    struct buf system;
+    buf_init(&system, PROMPT_BYTES_MAX);
+    expand_system(t, &system);
+    history_trim(&ch->history, (size_t)t->bot->history_messages, (size_t)t->bot->history_tokens, t->ask);
+    prompt_build(&t->messages, buf_str(&system), (enum system_role)t->model->system_role, &ch->history, t->ask);
+    buf_free(&system);
+    if (buf_error(&t->messages)) {
+        end_with_notice(t, notice_error(ERR_TOO_LARGE, channel_language(ch, t->lead)), finish_name(FINISH_ERROR),
+                        ERR_TOO_LARGE);
+        return;
+    }
+    struct completion_request req = { t->model, buf_str(&t->messages), t->messages.len };
+    set_state(t, TURN_ASKING);
+    typing(t, true);
+    t->completion = completion_start(ch->core->env.models, &req, &handler, t);
+}
+
+static void bind(struct turn *t);
+
+static void bound(void *arg, const struct err *e)
+{
+    struct channel *ch = arg;
+    struct turn *t = ch->turn;
+    channel_unref(ch);
+    ch->core->commits--;
+    if (!t || t->state != TURN_BINDING)
+        return;
+    if (e->code) {
+        log_error("chat", "cannot write which messages of %s are answered together: %s; trying again", ch->name, e->text);
+        timer_set(&t->timer, STORE_RETRY_MS);
+        return;
+    }
+    if (t->cancelled)
+        end_cancelled(t);
+    else
+        ask(t);
+}
+
+static void bind(struct turn *t)
+{
+    struct question *q;
+    size_t n;
+    DL_COUNT(t->questions, q, n);
+    int64_t *seqs = mem_array(n, sizeof(*seqs));
+    n = 0;
+    DL_FOREACH(t->questions, q)
+        seqs[n++] = q->seq;
+    channel_ref(t->ch);
+    t->ch->core->commits++;
+    store_turn(t->ch->core->env.store, t->ch->row.id, t->lead->seq, seqs, n, NULL, 0, bound, t->ch);
+    free(seqs);
+}
+
+static void on_timer(void *arg)
+{
+    struct turn *t = arg;
+    if (t->state == TURN_BINDING)
+        bind(t);
+    else
+        turn_kick(t);
+}
+
+static void take(struct channel *ch, struct question *q, struct question **list)
+{
+    channel_dequeue(ch, q);
+    DL_APPEND(*list, q);
+}
+
+/* Takes from the queue what this turn answers, as the bot's policy says. What
+ * an earlier run bound together stays together; a /retry stands alone. */
+static void choose(struct turn *t)
+{
+    struct channel *ch = t->ch;
+    struct question *head = ch->queue, *dropped = NULL, *q, *tmp;
+    int64_t turn = head->turn;
+    enum queue_policy policy = turn ? QUEUE_MERGE : head->retry ? QUEUE_EACH : (enum queue_policy)t->bot->queue;
+    take(ch, head, &t->questions);
+    DL_FOREACH_SAFE(ch->queue, q, tmp) {
+        if (policy == QUEUE_EACH || q->retry || q->turn != turn)
+            break;
+        if (policy == QUEUE_LATEST) {
+            DL_CONCAT(dropped, t->questions);
+            t->questions = NULL;
+        }
+        take(ch, q, &t->questions);
+    }
+    if (dropped)
+        ending_silent(ch, dropped);
+    t->lead = t->questions->prev; /* utlist: the head's prev is the tail */
+    t->ask = t->lead->seq;
+}
+
+/* Entries carry the turn that they belong to, so that prompt and trimming see it whole. */
+static void mark_entries(struct turn *t)
+{
+    struct question *q;
+    DL_FOREACH(t->questions, q) {
+        struct entry *e = history_find(&t->ch->history, q->seq);
+        if (e)
+            e->turn = t->lead->seq;
+    }
+}
+
+/* The last question that has its outcome, and the answer to it that is to be replaced. */
+static bool find_retry(struct turn *t)
+{
+    struct entry *e, *last = NULL;
+    DL_FOREACH(t->ch->history.head, e) {
+        if (e->kind == STORE_PERSON && e->turn && !e->pending) {
+            last = e;
+            t->supersedes = 0;
+        } else if (e->kind == STORE_BOT && last) {
+            t->supersedes = e->seq;
+        }
+    }
+    if (last)
+        t->ask = last->turn;
+    return last != NULL;
+}
+
+static struct turn *turn_new(struct channel *ch, const struct bot_conf *bot)
+{
+    struct chat *core = ch->core;
+    const struct channel_rule *rule = channel_rule(ch);
+    const struct model_conf *own = ch->row.model ? config_model(core->config, ch->row.model) : NULL;
+    struct turn *t = mem_alloc(sizeof(*t));
+    t->ch = ch;
+    t->config = config_ref(core->config);
+    t->bot = bot;
+    t->model = own ? own : rule->model_ref;
+    buf_init(&t->messages, PROMPT_BYTES_MAX);
+    buf_init(&t->text, COMPLETION_TEXT_BYTES_MAX);
+    defer_init(&t->flush, core->env.loop, flush, t);
+    timer_init(&t->timer, core->env.loop, on_timer, t);
+    ch->turn = t;
+    core->running++;
+    metric_set(METRIC_TURNS_RUNNING, core->running);
+    return t;
+}
+
+static void begin(struct channel *ch, const struct bot_conf *bot)
+{
+    struct turn *t = turn_new(ch, bot);
+    choose(t);
+    answer_id(t->id, t->lead->seq);
+    mark_entries(t);
+    if (t->lead->retry && !find_retry(t)) {
+        end_with_notice(t, notice_text(NOTICE_RETRY_NOTHING, channel_language(ch, t->lead)), finish_name(FINISH_STOP),
+                        ERR_OK);
+    } else if (t->questions->next) {
+        t->state = TURN_BINDING;
+        bind(t);
+    } else {
+        ask(t);
+    }
+}
+
+bool turn_cancel_all(struct channel *ch, int64_t seq)
+{
+    struct question *q, *tmp, *list = NULL;
+    bool any = ch->turn && ch->turn->state != TURN_STORING;
+    DL_FOREACH_SAFE(ch->queue, q, tmp)
+        if (q->seq < seq)
+            take(ch, q, &list);
+    any |= list != NULL;
+    if (list)
+        ending_silent(ch, list);
+    if (ch->turn)
+        turn_cancel(ch->turn);
+    return any;
+}
+
+bool turn_has_question(const struct turn *t, const char *sender, const char *id)
+{
+    struct question *q;
+    DL_FOREACH(t->questions, q)
+        if (q->sender && strcmp(q->sender, sender) == 0 && (!id || strcmp(q->id, id) == 0))
+            return true;
+    return false;
+}
+
+void turn_next(struct channel *ch)
+{
+    struct chat *core = ch->core;
+    if (ch->turn || !ch->queue || ch->state != CHANNEL_READY || core->draining || ch->in_ready)
+        return;
+    if (core->running >= TURNS_RUNNING_MAX) {
+        DL_APPEND2(core->ready, ch, ready_prev, ready_next);
+        ch->in_ready = true;
+        return;
+    }
+    const struct bot_conf *bot = channel_bot(ch);
+    if (bot)
+        begin(ch, bot);
+    else /* the configuration changed while they waited */
+        turn_cancel_all(ch, INT64_MAX);
+}
