@@ -9,9 +9,9 @@
 #include "plugin/base/utf8.h"
 
 #define REPLACEMENT 0xFFFDU
-#define ESCAPE_CHARS 6           /* of "\uXXXX" */
-#define INT_EXACT_MAX 0x1p53     /* from here on a double skips integers */
-#define DOUBLE_TEXT_BYTES 40     /* "%.17g" needs 24, a locale's decimal point a few more */
+#define ESCAPE_CHARS 6       /* of "\uXXXX" */
+#define INT_EXACT_MAX 0x1p53 /* from here on a double skips integers */
+#define DOUBLE_TEXT_BYTES 40 /* "%.17g" needs 24, a locale's decimal point a few more */
 
 static bool is_high(uint32_t cp)
 {
@@ -57,22 +57,27 @@ static bool unit_escape(const char *s, size_t len, uint32_t *unit_r)
     return true;
 }
 
-/* Characters of the escape that begins with the backslash at s. *odd_r is set
- * if cJSON would not take it: a NUL or a lone surrogate, which is *unit_r. */
+/* Characters of the escape that begins with the backslash at s, 0 if it is
+ * malformed. *odd_r is set if cJSON would not take it: a NUL or a lone
+ * surrogate, which is *unit_r. */
 static size_t escape_chars(const char *s, size_t len, bool *odd_r, uint32_t *unit_r)
 {
     uint32_t low;
     *odd_r = false;
+    if (len < 2)
+        return 0;
+    if (s[1] != 'u')
+        return 2;
     if (!unit_escape(s, len, unit_r))
-        return len < 2 ? len : 2;
+        return 0; /* cJSON takes "\u12g4" for a NUL */
     if (is_high(*unit_r) && unit_escape(s + ESCAPE_CHARS, len - ESCAPE_CHARS, &low) && is_low(low))
         return 2 * ESCAPE_CHARS;
     *odd_r = *unit_r == 0 || is_high(*unit_r) || is_low(*unit_r);
     return ESCAPE_CHARS;
 }
 
-/* Returns the index of the closing quote, or len; sets *odd_r if an escape
- * inside needs rewrite(). */
+/* Returns the index of the closing quote, or len if the string is malformed;
+ * sets *odd_r if an escape inside needs rewrite(). */
 static size_t skip_string(const char *s, size_t len, size_t i, bool *odd_r)
 {
     while (i < len && s[i] != '"') {
@@ -82,8 +87,11 @@ static size_t skip_string(const char *s, size_t len, size_t i, bool *odd_r)
         }
         bool odd;
         uint32_t unit;
-        i += escape_chars(s + i, len - i, &odd, &unit);
+        size_t n = escape_chars(s + i, len - i, &odd, &unit);
+        if (n == 0)
+            return len;
         *odd_r |= odd;
+        i += n;
     }
     return i;
 }
@@ -98,6 +106,8 @@ static bool acceptable(const char *s, size_t len, bool *odd_r)
         switch (s[i]) {
         case '"':
             i = skip_string(s, len, i + 1, odd_r);
+            if (i == len)
+                return false;
             break;
         case '{':
         case '[':
@@ -197,7 +207,7 @@ int64_t json_int(const cJSON *obj, const char *key, int64_t fallback)
     if (!cJSON_IsNumber(item))
         return fallback;
     double d = item->valuedouble;
-    if (!(fabs(d) < INT_EXACT_MAX) || d != trunc(d))
+    if (!(fabs(d) < INT_EXACT_MAX) || d != (double)(int64_t)d)
         return fallback;
     return (int64_t)d;
 }
