@@ -1,0 +1,180 @@
+#include "plugin/base/metric.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef WARBLER_VERSION
+#define WARBLER_VERSION "unknown"
+#endif
+
+enum kind { COUNTER, GAUGE, HISTOGRAM };
+
+#define METRIC_ROW(id, kind, name, help) [id] = { kind, name, help },
+static const struct {
+    enum kind kind;
+    const char *name, *help;
+} table[METRIC_COUNT] = { METRICS(METRIC_ROW) };
+#undef METRIC_ROW
+
+/* Upper ends of the histograms' steps. The label is text because printf's
+ * decimal point depends on the locale. */
+static const struct {
+    int64_t us;
+    const char *label;
+} steps[] = {
+    { 1000, "0.001" },   { 2500, "0.0025" },   { 5000, "0.005" },     { 10000, "0.01" },
+    { 25000, "0.025" },  { 50000, "0.05" },    { 100000, "0.1" },     { 250000, "0.25" },
+    { 500000, "0.5" },   { 1000000, "1" },     { 2500000, "2.5" },    { 5000000, "5" },
+    { 10000000, "10" },  { 30000000, "30" },   { 60000000, "60" },    { 120000000, "120" },
+};
+#define STEPS (sizeof steps / sizeof *steps)
+#define SECONDS_MAX 1e9 /* more in one observation is somebody's mistake; the sum must not overflow */
+
+static _Atomic int64_t values[METRIC_COUNT]; /* of a histogram: the sum in microseconds */
+static _Atomic int64_t hits[METRIC_COUNT][STEPS + 1]; /* the last: above every step */
+
+void metric_add(enum metric m, int64_t n)
+{
+    atomic_fetch_add_explicit(&values[m], n, memory_order_relaxed);
+}
+
+void metric_set(enum metric m, int64_t value)
+{
+    atomic_store_explicit(&values[m], value, memory_order_relaxed);
+}
+
+void metric_seconds(enum metric m, double secs)
+{
+    if (!(secs > 0)) /* NaN too */
+        secs = 0;
+    else if (secs > SECONDS_MAX)
+        secs = SECONDS_MAX;
+    int64_t us = (int64_t)(secs * 1e6 + 0.5);
+    size_t step = 0;
+    while (step < STEPS && us > steps[step].us)
+        step++;
+    atomic_fetch_add_explicit(&hits[m][step], 1, memory_order_relaxed);
+    metric_add(m, us);
+}
+
+static int64_t hits_get(enum metric m, size_t step)
+{
+    return atomic_load_explicit(&hits[m][step], memory_order_relaxed);
+}
+
+int64_t metric_get(enum metric m)
+{
+    if (table[m].kind != HISTOGRAM)
+        return atomic_load_explicit(&values[m], memory_order_relaxed);
+    int64_t count = 0;
+    for (size_t i = 0; i <= STEPS; i++)
+        count += hits_get(m, i);
+    return count;
+}
+
+static void print_head(struct buf *out, const char *type, const char *name, const char *help)
+{
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void print_seconds(struct buf *out, const char *name, int64_t us)
+{
+    buf_addf(out, "%s %" PRId64 ".%06" PRId64 "\n", name, us / 1000000, us % 1000000);
+}
+
+/* The count is made of the steps as read, so that it fits them even while
+ * another thread counts on. */
+static void print_histogram(struct buf *out, enum metric m)
+{
+    const char *name = table[m].name;
+    int64_t count = 0;
+    for (size_t i = 0; i <= STEPS; i++) {
+        count += hits_get(m, i);
+        buf_addf(out, "%s_bucket{le=\"%s\"} %" PRId64 "\n", name, i < STEPS ? steps[i].label : "+Inf", count);
+    }
+    char sum[64];
+    snprintf(sum, sizeof sum, "%s_sum", name);
+    print_seconds(out, sum, atomic_load_explicit(&values[m], memory_order_relaxed));
+    buf_addf(out, "%s_count %" PRId64 "\n", name, count);
+}
+
+/* --- the process: each figure only where the system tells it --- */
+#ifdef __linux__
+static int64_t resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
+        return -1;
+    int64_t pages;
+    int got = fscanf(f, "%*s %" SCNd64, &pages);
+    fclose(f);
+    return got == 1 ? pages * sysconf(_SC_PAGESIZE) : -1;
+}
+
+static int64_t open_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir)
+        return -1;
+    int64_t n = -1; /* the one that reads the directory does not count */
+    for (struct dirent *d; (d = readdir(dir));)
+        n += d->d_name[0] != '.';
+    closedir(dir);
+    return n;
+}
+#else
+static int64_t resident_bytes(void)
+{
+    return -1;
+}
+
+static int64_t open_fds(void)
+{
+    return -1;
+}
+#endif
+
+static int64_t cpu_us(void)
+{
+    struct rusage use;
+    if (getrusage(RUSAGE_SELF, &use) < 0)
+        return -1;
+    return ((int64_t)use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000 + use.ru_utime.tv_usec +
+           use.ru_stime.tv_usec;
+}
+
+static void print_process(struct buf *out)
+{
+    int64_t resident = resident_bytes(), fds = open_fds(), cpu = cpu_us();
+    if (resident >= 0) {
+        print_head(out, "gauge", "process_resident_memory_bytes", "Memory in RAM");
+        buf_addf(out, "process_resident_memory_bytes %" PRId64 "\n", resident);
+    }
+    if (fds >= 0) {
+        print_head(out, "gauge", "process_open_fds", "Open file descriptors");
+        buf_addf(out, "process_open_fds %" PRId64 "\n", fds);
+    }
+    if (cpu >= 0) {
+        print_head(out, "counter", "process_cpu_seconds_total", "User and system time");
+        print_seconds(out, "process_cpu_seconds_total", cpu);
+    }
+}
+
+void metric_print(struct buf *out)
+{
+    static const char *const types[] = { "counter", "gauge", "histogram" };
+    for (enum metric m = 0; m < METRIC_COUNT; m++) {
+        print_head(out, types[table[m].kind], table[m].name, table[m].help);
+        if (table[m].kind == HISTOGRAM)
+            print_histogram(out, m);
+        else
+            buf_addf(out, "%s %" PRId64 "\n", table[m].name, metric_get(m));
+    }
+    print_process(out);
+    print_head(out, "gauge", "warbler_build_info", "Always 1; the version is in the label");
+    buf_addf(out, "warbler_build_info{version=\"%s\"} 1\n", WARBLER_VERSION);
+}
