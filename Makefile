@@ -1,70 +1,67 @@
-# Warbler's build. `make help` lists what it can do, `make V=1` shows the commands.
+# Warbler's build. `make help` lists what it can do; V=1 shows the commands.
 #
-# One Makefile, no recursion. Each variant (release, asan, valgrind, fuzz,
-# torture) compiles the same sources with its own flags into build/VARIANT/:
-# everything but main.o goes into libwarbler.a there, which the program and
-# every test link.
+# One Makefile, no recursion. Each variant (release, asan, valgrind, fuzz)
+# compiles the same sources with its own flags into build/VARIANT/: all but
+# main.o goes into libwarbler.a there, which the program and every test link.
 
 ADAPTERS ?= webchat
 
-PREFIX     ?= /usr/local
-BINDIR     ?= $(PREFIX)/bin
-MANDIR     ?= $(PREFIX)/share/man
-DOCDIR     ?= $(PREFIX)/share/doc/warbler
-UNITDIR    ?= $(PREFIX)/lib/systemd/system
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+DOCDIR  ?= $(PREFIX)/share/doc/warbler
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 VERSION := $(shell cat VERSION)
-PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 CLANG   ?= clang
-AR      ?= ar
+# A python3 that comes earlier in PATH may lack the system's modules.
+PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
+INSTALL ?= install
 SECONDS ?= 60
 
-# Below, `X = $(call once,X,…)` works X out at its first use and keeps it. Not
-# earlier, because `make run` and `make test` may have to install the compiler
-# and pkg-config first.
-once = $(eval $(1) := $(2))$($(1))
-
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 endif
 MAKEFLAGS += --no-builtin-rules
-.SUFFIXES:
 .DELETE_ON_ERROR:
 .SECONDARY:
+.DEFAULT_GOAL := all
 
 ifeq ($(V),)
 Q = @
-say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+say = @printf '  %-3s %s\n' '$(1)' '$(2)'
 endif
-
-.DEFAULT_GOAL := all
 
 # --- sources ---------------------------------------------------------------
 
-GENERATED := $(if $(wildcard plugin/adapter.h),build/gen/registry.c) \
-             $(if $(and $(filter webchat,$(ADAPTERS)),$(wildcard adapters/webchat/pages/*)),build/gen/webchat_pages.c)
-MAIN      := plugin/main.c
+PAGES     := $(if $(filter webchat,$(ADAPTERS)),$(wildcard adapters/webchat/pages/*))
+GENERATED := build/gen/registry.c $(if $(PAGES),build/gen/webchat_pages.c)
+MAIN      := $(wildcard plugin/main.c)
 SOURCES   := $(filter-out $(MAIN),$(wildcard plugin/*.c plugin/*/*.c config/*.c)) \
-             $(foreach a,$(ADAPTERS),$(wildcard adapters/$(a)/*.c))
+             $(foreach a,$(ADAPTERS),$(if $(wildcard adapters/$(a)/),,$(error there is no adapter $(a)))$(wildcard adapters/$(a)/*.c))
 TESTS     := $(wildcard tests/unit/test_*.c tests/conform/test_*.c)
 SUPPORT   := $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/conform/*.c))
 FUZZERS   := $(wildcard tests/fuzz/fuzz_*.c)
 
 # --- flags -----------------------------------------------------------------
 
-MODULES := libwebsockets libcurl libcjson libconfig sqlite3 md4c libutf8proc libpcre2-8 libssl libcrypto
+# $(call once,X,…), as X's definition, works X out at its first use and keeps
+# it. Not earlier: `make run` and `make test` may first have to install the
+# compiler and pkg-config that are asked here.
+once = $(eval $(1) := $(2))$($(1))
 
-PKG_CFLAGS    = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(MODULES)))
-PKG_LIBS      = $(call once,PKG_LIBS,$(shell pkg-config --libs $(MODULES)))
-CMOCKA_CFLAGS = $(call once,CMOCKA_CFLAGS,$(shell pkg-config --cflags cmocka))
-CMOCKA_LIBS   = $(call once,CMOCKA_LIBS,$(shell pkg-config --libs cmocka))
+MODULES       := libwebsockets libcurl libcjson libconfig sqlite3 md4c libutf8proc libpcre2-8 openssl
+PKG_CFLAGS     = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(MODULES)))
+PKG_LIBS       = $(call once,PKG_LIBS,$(shell pkg-config --libs $(MODULES)))
+CMOCKA_CFLAGS  = $(call once,CMOCKA_CFLAGS,$(shell pkg-config --cflags cmocka))
+CMOCKA_LIBS    = $(call once,CMOCKA_LIBS,$(shell pkg-config --libs cmocka))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla \
             -Wformat=2 -Wundef -Wconversion -Wno-sign-conversion $(if $(CI),-Werror)
-CPPFLAGS_ALL = -D_GNU_SOURCE -DWARBLER_VERSION='"$(VERSION)"' -I. $(PKG_CFLAGS) $(CPPFLAGS)
-CFLAGS_ALL    = -std=c17 -pthread $(WARNINGS)
+HOUSE_CPPFLAGS = -D_GNU_SOURCE -DWARBLER_VERSION='"$(VERSION)"' -I. $(PKG_CFLAGS) $(CPPFLAGS)
+HOUSE_CFLAGS   = -std=c17 -pthread $(WARNINGS)
 
-# What this compiler supports of the hardening flags that not all know.
+# Hardening that depends on the processor and on the compiler's age.
 HARDENING = $(call once,HARDENING,$(foreach f,-fstack-clash-protection -fcf-protection,$(shell \
             printf '' | $(CC) -Werror $(f) -x c -c -o /dev/null - 2>/dev/null && printf '%s' $(f))))
 
@@ -76,73 +73,155 @@ CC_asan      = $(CC)
 CFLAGS_asan  = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LDFLAGS_asan = -fsanitize=address,undefined
 
-CC_valgrind     = $(CC)
-CFLAGS_valgrind = -O1 -g -fno-omit-frame-pointer
+CC_valgrind      = $(CC)
+CFLAGS_valgrind  = -O1 -g -fno-omit-frame-pointer
+LDFLAGS_valgrind =
 
 CC_fuzz      = $(CLANG)
 CFLAGS_fuzz  = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 LDFLAGS_fuzz = -fsanitize=address,undefined,fuzzer
 
+# --- what a machine needs --------------------------------------------------
+
+INSTALLING := $(if $(filter-out 0,$(NO_INSTALL)),,$(filter run test lint deps,$(MAKECMDGOALS)))
+DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check torture bench,$(MAKECMDGOALS)),test)
+
+# Everything that is compiled waits for this.
+deps:
+	@CC='$(CC)' CLANG='$(CLANG)' PYTHON='$(PYTHON)' scripts/deps $(if $(INSTALLING),--install) $(DEPS)
+
+# --- generated sources -----------------------------------------------------
+
+# Rewritten only when its text changes, so that what depends on it is made anew
+# just then: other flags, another compiler, a file more or less.
+quoted = '$(subst ','\'',$(1))'
+define keep_text
+@mkdir -p $(@D)
+@printf '%s\n' $(call quoted,$(1)) | cmp -s - $@ || printf '%s\n' $(call quoted,$(1)) > $@
+endef
+
+build/gen/adapters: FORCE
+	$(call keep_text,$(ADAPTERS))
+
+build/gen/registry.c: build/gen/adapters scripts/registry
+	@scripts/registry $(ADAPTERS) > $@
+
+build/gen/pages: FORCE
+	$(call keep_text,$(PAGES))
+
+build/gen/webchat_pages.c: $(PAGES) build/gen/pages scripts/embed
+	@scripts/embed adapters/webchat/pages.h webchat_pages $(PAGES) > $@
+
+build/gen/warbler.conf.5: build/warbler
+	@$< check --man > $@
+
 # --- variants --------------------------------------------------------------
 
-# Rebuilt when its text changes: a new flag, compiler or list of sources makes
-# what was built with the old one stale.
-define write_if_changed
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' > $@
-endef
+compile = $(Q)$(CC_$(1)) $(HOUSE_CPPFLAGS) $(2) $(HOUSE_CFLAGS) $(CFLAGS_$(1)) $(CFLAGS) -MMD -MP -c -o $@ $<
+link    = $(Q)$(CC_$(1)) $(HOUSE_CFLAGS) $(CFLAGS_$(1)) $(CFLAGS) $(LDFLAGS_$(1)) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) \
+          $(PKG_LIBS) $(2)
 
 define variant
-$(1)_LIB   := $$(patsubst %.c,build/$(1)/%.o,$$(SOURCES) $$(GENERATED:build/%=%))
-$(1)_TESTS := $$(patsubst tests/%.c,build/$(1)/tests/%,$$(TESTS))
--include $$(patsubst %.o,%.d,$$($(1)_LIB)) $$(patsubst %.c,build/$(1)/%.d,$$(MAIN) $$(TESTS) $$(SUPPORT) $$(FUZZERS))
+$(1)_OBJECTS := $$(SOURCES:%.c=build/$(1)/%.o) $$(GENERATED:build/gen/%.c=build/$(1)/gen/%.o)
+$(1)_TESTS   := $$(TESTS:%.c=build/$(1)/%)
 
 build/$(1)/flags: FORCE | deps
-	$$(call write_if_changed,$$(CC_$(1)) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) $$(LDFLAGS_$(1)) $$(LDFLAGS) $$(PKG_LIBS))
+	$$(call keep_text,$$(CC_$(1)) $$(HOUSE_CPPFLAGS) $$(HOUSE_CFLAGS) $$(CFLAGS_$(1)) $$(CFLAGS) $$(LDFLAGS_$(1)) $$(LDFLAGS))
 
-build/$(1)/libwarbler.list: FORCE
-	$$(call write_if_changed,$$($(1)_LIB))
+build/$(1)/objects: FORCE
+	$$(call keep_text,$$($(1)_OBJECTS))
 
-build/$(1)/libwarbler.a: $$($(1)_LIB) build/$(1)/libwarbler.list
-	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@
-	$$(Q)$$(AR) rcs $$@ $$($(1)_LIB)
-
-build/$(1)/tests/%.o: CMOCKA = $$(CMOCKA_CFLAGS)
-build/$(1)/tests/fuzz/%.o: CMOCKA =
-
-build/$(1)/%.o: %.c build/$(1)/flags | deps $$(GENERATED)
-	$$(call say,CC,$$<$$(if $$(filter release,$(1)),, ($(1))))
+build/$(1)/%.o: %.c build/$(1)/flags | deps
+	$$(call say,CC,$$< ($(1)))
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$(1)) $$(CPPFLAGS_ALL) $$(CMOCKA) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$$(call compile,$(1),$$(if $$(findstring tests/unit tests/conform,$$<),$$(CMOCKA_CFLAGS)))
 
 build/$(1)/gen/%.o: build/gen/%.c build/$(1)/flags | deps
-	$$(call say,CC,$$<$$(if $$(filter release,$(1)),, ($(1))))
+	$$(call say,CC,$$< ($(1)))
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$(1)) $$(CPPFLAGS_ALL) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$$(call compile,$(1))
 
-build/$(1)/warbler: build/$(1)/plugin/main.o build/$(1)/libwarbler.a
-	$$(call say,LD,$$@)
-	$$(Q)$$(CC_$(1)) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) $$(LDFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$^ $$(PKG_LIBS)
+build/$(1)/libwarbler.a: $$($(1)_OBJECTS) build/$(1)/objects
+	$$(call say,AR,$$@)
+	@rm -f $$@
+	$$(Q)$$(AR) rcs $$@ $$($(1)_OBJECTS)
 
-build/$(1)/tests/%: build/$(1)/tests/%.o $$(patsubst %.c,build/$(1)/%.o,$$(SUPPORT)) build/$(1)/libwarbler.a
+build/$(1)/warbler: $$(MAIN:%.c=build/$(1)/%.o) build/$(1)/libwarbler.a build/$(1)/flags
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC_$(1)) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) $$(LDFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$^ $$(PKG_LIBS) $$(CMOCKA_LIBS)
+	$$(call link,$(1))
+
+$$($(1)_TESTS): build/$(1)/%: build/$(1)/%.o $$(SUPPORT:%.c=build/$(1)/%.o) build/$(1)/libwarbler.a build/$(1)/flags
+	$$(call say,LD,$$@)
+	$$(call link,$(1),$$(CMOCKA_LIBS))
+
+-include $$(patsubst %.o,%.d,$$($(1)_OBJECTS)) $$(patsubst %.c,build/$(1)/%.d,$$(MAIN) $$(TESTS) $$(SUPPORT) $$(FUZZERS))
 endef
-$(foreach v,release asan valgrind,$(eval $(call variant,$(v))))
-
-# --- targets ---------------------------------------------------------------
-
-.PHONY: all clean deps FORCE unit
-all: $(if $(wildcard $(MAIN)),build/warbler,build/release/libwarbler.a)
-
-deps:
+$(foreach v,release asan valgrind fuzz,$(eval $(call variant,$(v))))
 
 build/warbler: build/release/warbler
 	@ln -f $< $@
 
-unit: $(asan_TESTS)
-	@for t in $^; do $$t || exit 1; done
+fuzz_BINARIES := $(FUZZERS:%.c=build/fuzz/%)
+$(fuzz_BINARIES): %: %.o build/fuzz/libwarbler.a build/fuzz/flags
+	$(call say,LD,$@)
+	$(call link,fuzz)
 
-clean:
+# --- targets ---------------------------------------------------------------
+
+.PHONY: all run test check lint fuzz torture bench install uninstall deb clean help deps fuzzers FORCE
+
+PROGRAMS  := $(if $(MAIN),build/asan/warbler build/warbler)
+
+all: $(if $(MAIN),build/warbler,build/release/libwarbler.a) ## the program: build/warbler
+
+# With job control the terminal's Ctrl-C reaches the bot alone: it stops in
+# good order and make sees its exit status, instead of being interrupted itself.
+run: build/warbler deps ## install what is missing, build, start the bot with config/demo.conf
+	@if [ -t 0 ]; then sh -mc 'build/warbler run -c config/demo.conf; exit $$?'; else build/warbler run -c config/demo.conf; fi
+
+E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' CLANG='$(CLANG)'
+
+test: $(asan_TESTS) $(valgrind_TESTS) $(PROGRAMS) ## install what is missing, build with sanitizers, run every test
+	@if scripts/deps fuzz 2>/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
+	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --valgrind $(valgrind_TESTS) --fuzz $(fuzz_BINARIES) \
+	    --e2e $(wildcard tests/e2e)
+
+check: $(asan_TESTS) $(PROGRAMS) ## the fast tests, under a minute
+	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --e2e $(wildcard tests/e2e) --fast
+
+lint: deps build/gen/warbler.conf.5 ## what clang-tidy, cppcheck, shellcheck and the house rules find
+	@CC='$(CC)' PYTHON='$(PYTHON)' LINT_FLAGS="-std=c17 $(call quoted,$(HOUSE_CPPFLAGS))" scripts/lint
+
+fuzzers: $(fuzz_BINARIES)
+
+fuzz: $(if $(T),build/fuzz/tests/fuzz/fuzz_$(T),$(fuzz_BINARIES)) ## fuzz T=name (all without T) for SECONDS=60
+	@scripts/fuzz $(SECONDS) $(filter-out deps,$^)
+
+torture: build/asan/warbler build/warbler ## kill the daemon again and again, at random moments
+	@$(E2E_ENV) WARBLER_KILL_ROUNDS='$(or $(ROUNDS),300)' WARBLER_KILL_SEED='$(or $(SEED),random)' \
+	    $(PYTHON) scripts/test-run --e2e $(wildcard tests/e2e)/test_kill.py
+
+bench: build/warbler ## measure, and print the table
+	@WARBLER_BIN='$(CURDIR)/build/warbler' tests/bench/run
+
+install: build/warbler build/gen/warbler.conf.5 ## install below DESTDIR= and PREFIX=/usr/local
+	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)'
+	$(INSTALL) -m 755 build/warbler '$(DESTDIR)$(BINDIR)/warbler'
+	$(INSTALL) -m 644 config/warbler.1 '$(DESTDIR)$(MANDIR)/man1/warbler.1'
+	$(INSTALL) -m 644 build/gen/warbler.conf.5 '$(DESTDIR)$(MANDIR)/man5/warbler.conf.5'
+	$(INSTALL) -m 644 README.md LICENSE config/warbler.conf.example '$(DESTDIR)$(DOCDIR)'
+	sed 's|@BINDIR@|$(BINDIR)|g; s|@DOCDIR@|$(DOCDIR)|g' config/warbler.service.in > '$(DESTDIR)$(UNITDIR)/warbler.service'
+
+uninstall: ## remove what install put there
+	rm -f '$(DESTDIR)$(BINDIR)/warbler' '$(DESTDIR)$(MANDIR)/man1/warbler.1' '$(DESTDIR)$(MANDIR)/man5/warbler.conf.5' \
+	    '$(DESTDIR)$(UNITDIR)/warbler.service'
+	rm -rf '$(DESTDIR)$(DOCDIR)'
+
+deb: build/warbler ## a Debian package: build/warbler_VERSION_ARCH.deb
+	@scripts/deb '$(VERSION)' build
+
+clean: ## remove build/
 	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS='	' read -r t h; do printf 'make %-10s %s\n' "$$t" "$$h"; done
