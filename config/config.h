@@ -155,6 +155,8 @@ const char *config_default_file(const char *given);
 const struct model_conf *config_model(const struct config *c, const char *name);
 const struct bot_conf *config_bot(const struct config *c, const char *name);
 const struct account_conf *config_account(const struct config *c, const char *name);
+/* Would an adapter made from one do the same as one made from the other? */
+bool config_account_equal(const struct account_conf *a, const struct account_conf *b);
 
 /* The first rule whose pattern matches "ACCOUNT:CHAT" or "ACCOUNT:CHAT/THREAD"; NULL: none, the bot is silent. */
 const struct channel_rule *config_rule(const struct config *c, const char *channel);
