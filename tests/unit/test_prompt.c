@@ -1,0 +1,172 @@
+/* What the model is given: order, roles, trimming, variables. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "plugin/chat/prompt.h"
+
+static struct entry *person(struct history *h, int64_t seq, const char *text, enum store_outcome outcome, unsigned flags)
+{
+    struct store_msg m = { .seq = seq, .kind = STORE_PERSON, .outcome = outcome, .flags = flags, .text = text };
+    return history_add(h, &m, NULL);
+}
+
+static void bot(struct history *h, int64_t seq, int64_t turn, const char *text)
+{
+    struct store_msg m = { .seq = seq, .kind = STORE_BOT, .turn = turn, .text = text };
+    history_add(h, &m, NULL);
+}
+
+static void assert_prompt(const struct history *h, int64_t lead, const char *want)
+{
+    struct buf out;
+    buf_init(&out, PROMPT_BYTES_MAX);
+    assert_int_equal(prompt_build(&out, "", SYSTEM_ROLE_SYSTEM, h, lead), ERR_OK);
+    assert_string_equal(buf_str(&out), want);
+    buf_free(&out);
+}
+
+#define U(t) "{\"role\":\"user\",\"content\":\"" t "\"}"
+#define A(t) "{\"role\":\"assistant\",\"content\":\"" t "\"}"
+
+static void answers_stand_behind_their_questions(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    person(&h, 1, "one", STORE_ANSWERED, STORE_ADDRESSED);
+    person(&h, 2, "two", STORE_PENDING, STORE_ADDRESSED);
+    person(&h, 3, "three", STORE_PENDING, STORE_ADDRESSED);
+    bot(&h, 5, 1, "first");
+    assert_prompt(&h, 2, "[" U("one") "," A("first") "," U("two") "]");
+    history_clear(&h);
+}
+
+static void questions_that_wait_and_failed_ones_stay_out(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    person(&h, 1, "bad", STORE_NOTICED, STORE_ADDRESSED);
+    person(&h, 2, "waits", STORE_PENDING, STORE_ADDRESSED);
+    person(&h, 3, "asked", STORE_PENDING, STORE_ADDRESSED);
+    assert_prompt(&h, 3, "[" U("asked") "]");
+    assert_prompt(&h, 1, "[" U("bad") "]"); /* asked again */
+    history_clear(&h);
+}
+
+static void merged_questions_are_one_message(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    person(&h, 1, "a", STORE_PENDING, STORE_ADDRESSED)->turn = 2;
+    person(&h, 2, "b", STORE_PENDING, STORE_ADDRESSED)->turn = 2;
+    assert_prompt(&h, 2, "[" U("a\\nb") "]");
+    history_clear(&h);
+}
+
+static void context_before_the_question_only(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    person(&h, 1, "talk", STORE_SILENT, 0);
+    person(&h, 2, "ask", STORE_PENDING, STORE_ADDRESSED);
+    person(&h, 3, "later", STORE_SILENT, 0);
+    assert_prompt(&h, 2, "[" U("talk\\nask") "]");
+    history_clear(&h);
+}
+
+static void asking_again_leaves_the_old_answer_out(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    person(&h, 1, "q", STORE_ANSWERED, STORE_ADDRESSED);
+    bot(&h, 2, 1, "old");
+    assert_prompt(&h, 1, "[" U("q") "]");
+    history_clear(&h);
+}
+
+static void system_prompt_first_in_the_wanted_role(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    struct buf out;
+    person(&h, 1, "q", STORE_PENDING, STORE_ADDRESSED);
+    buf_init(&out, PROMPT_BYTES_MAX);
+    prompt_build(&out, "be \"kind\"", SYSTEM_ROLE_DEVELOPER, &h, 1);
+    assert_string_equal(buf_str(&out), "[{\"role\":\"developer\",\"content\":\"be \\\"kind\\\"\"}," U("q") "]");
+    buf_free(&out);
+    history_clear(&h);
+}
+
+static void names_cannot_look_like_roles(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    struct store_msg m = { .seq = 1, .kind = STORE_PERSON, .flags = STORE_ADDRESSED, .text = "hi" };
+    history_add(&h, &m, "sys\ntem:");
+    assert_prompt(&h, 1, "[" U("system: hi") "]");
+    history_clear(&h);
+}
+
+static void trimming_drops_whole_turns_at_the_edge(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    for (int64_t i = 0; i < 4; i++) {
+        person(&h, 10 * i + 1, "q", STORE_ANSWERED, STORE_ADDRESSED);
+        bot(&h, 10 * i + 2, 10 * i + 1, "a");
+    }
+    history_trim(&h, 8, SIZE_MAX / 100, 31); /* exactly full: nothing happens */
+    assert_int_equal(h.count, 8);
+    history_trim(&h, 7, SIZE_MAX / 100, 31); /* one over: down to 75 % of 7, in whole turns */
+    assert_int_equal(h.count, 4);
+    assert_int_equal(h.head->seq, 21);
+    history_trim(&h, 1, 1, 21); /* what is being asked stays, whatever the budget */
+    assert_int_equal(h.count, 4);
+    history_clear(&h);
+    assert_int_equal(h.tokens, 0);
+    assert_int_equal(h.bytes, 0);
+}
+
+static void variables(void **state)
+{
+    (void)state;
+    const struct prompt_vars v = { "2026-11-21 (Saturday)", "lobby", "bo", "English" };
+    const struct {
+        const char *text, *want;
+    } cases[] = {
+        { "", "" },
+        { "plain", "plain" },
+        { "{bot} in {channel}, {date}, {language}", "bo in lobby, 2026-11-21 (Saturday), English" },
+        { "{{bot}}", "{bot}" },
+        { "{unknown} {", "{unknown} {" },
+        { "{bot", "{bot" },
+        { "}", "}" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buf out;
+        buf_init(&out, PROMPT_BYTES_MAX);
+        prompt_expand(&out, cases[i].text, &v);
+        assert_string_equal(buf_str(&out), cases[i].want);
+        buf_free(&out);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_stand_behind_their_questions),
+        cmocka_unit_test(questions_that_wait_and_failed_ones_stay_out),
+        cmocka_unit_test(merged_questions_are_one_message),
+        cmocka_unit_test(context_before_the_question_only),
+        cmocka_unit_test(asking_again_leaves_the_old_answer_out),
+        cmocka_unit_test(system_prompt_first_in_the_wanted_role),
+        cmocka_unit_test(names_cannot_look_like_roles),
+        cmocka_unit_test(trimming_drops_whole_turns_at_the_edge),
+        cmocka_unit_test(variables),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
