@@ -362,16 +362,18 @@ static void test_doubles_round_trip(void **state)
     }
 }
 
-/* Numbers are the same where people write "0,7". Skipped if there is no such locale. */
+/* Numbers are the same where people write "0,7". */
 static void test_doubles_in_a_comma_locale(void **state)
 {
     (void)state;
-    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "ps_AF.UTF-8"};
+    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8"};
     const char *found = NULL;
     for (size_t i = 0; i < COUNT(names) && !found; i++)
         found = setlocale(LC_NUMERIC, names[i]);
-    if (!found)
+    if (!found) {
+        print_message("no locale with a decimal comma is installed\n");
         skip();
+    }
     struct buf b;
     buf_init(&b, 100);
     json_double(&b, 0.7);
