@@ -9,7 +9,7 @@
 #include "plugin/base/utf8.h"
 
 #define REPLACEMENT 0xFFFDU
-#define ESCAPE_CHARS 6       /* of "\uXXXX" */
+#define ESCAPE_CHARS 6U      /* of "\uXXXX" */
 #define INT_EXACT_MAX 0x1p53 /* from here on a double skips integers */
 #define DOUBLE_TEXT_BYTES 40 /* "%.17g" needs 24, a locale's decimal point a few more */
 
