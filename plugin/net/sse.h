@@ -21,7 +21,8 @@ struct sse_event {
 
 struct sse {
     struct buf line, data, type; /* private, as all below */
-    bool skip_lf, started, has_data;
+    size_t data_lines; /* in data; 0: none came, and nothing is dispatched */
+    bool skip_lf, started;
     /* Return false to stop parsing: sse_feed() returns ERR_CANCELLED. */
     bool (*event)(void *arg, const struct sse_event *ev);
     void *arg;
