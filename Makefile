@@ -92,9 +92,10 @@ deps:
 
 # --- generated sources -----------------------------------------------------
 
+quoted = '$(subst ','\'',$(1))'
+
 # Rewritten only when its text changes, so that what depends on it is made anew
 # just then: other flags, another compiler, a file more or less.
-quoted = '$(subst ','\'',$(1))'
 define keep_text
 @mkdir -p $(@D)
 @printf '%s\n' $(call quoted,$(1)) | cmp -s - $@ || printf '%s\n' $(call quoted,$(1)) > $@
@@ -189,8 +190,8 @@ test: $(asan_TESTS) $(valgrind_TESTS) $(PROGRAMS) ## install what is missing, bu
 check: $(asan_TESTS) $(PROGRAMS) ## the fast tests, under a minute
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --e2e $(wildcard tests/e2e) --fast
 
-lint: deps build/gen/warbler.conf.5 ## what clang-tidy, cppcheck, shellcheck and the house rules find
-	@CC='$(CC)' PYTHON='$(PYTHON)' LINT_FLAGS="-std=c17 $(call quoted,$(HOUSE_CPPFLAGS))" scripts/lint
+lint: deps $(if $(MAIN),build/gen/warbler.conf.5) ## what clang-tidy, cppcheck, shellcheck and the house rules find
+	@CC='$(CC)' PYTHON='$(PYTHON)' LINT_FLAGS=$(call quoted,-std=c17 $(HOUSE_CPPFLAGS)) scripts/lint
 
 fuzzers: $(fuzz_BINARIES)
 
