@@ -4,6 +4,7 @@
 #include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "plugin/base/buf.h"
 #include "plugin/base/log.h"
@@ -85,7 +86,7 @@ bool trigger_mention(const char *text, size_t len, const char *name, size_t *end
             if (is_name_letter((unsigned char)*end))
                 continue;
             found = true;
-            if (at == start && 1 + strlen(name) <= len)
+            if (at == start && text[0] == '@' && strncasecmp(text + 1, name, strlen(name)) == 0)
                 *end_r = 1 + strlen(name);
             break;
         }

@@ -11,10 +11,10 @@
 #include "plugin/chat/command.h"
 #include "plugin/chat/trigger.h"
 
-static char *patterns[] = { "help\\b", "帮.?忙", "(a+)+$" };
+static char *patterns[] = { (char[]){ "help\\b" }, (char[]){ "帮.?忙" }, (char[]){ "(a+)+$" } };
 
-static struct bot_conf BOT = { .name = "bo", .prefix = "!ai ", .chance = 0.25, .command_prefix = "/",
-                               .keywords = { patterns, 3 } };
+static struct bot_conf BOT = { .name = (char[]){ "bo" }, .prefix = (char[]){ "!ai " }, .chance = 0.25,
+                               .command_prefix = (char[]){ "/" }, .keywords = { patterns, 3 } };
 
 static void table(void **state)
 {
@@ -77,7 +77,7 @@ static void hostile_text_is_bounded(void **state)
 static void commands(void **state)
 {
     (void)state;
-    char *extra[] = { "help=hilfe,aide", "status=" };
+    char *extra[] = { (char[]){ "help=hilfe,aide" }, (char[]){ "status=" } };
     struct bot_conf bot = BOT;
     bot.commands = (struct strings){ extra, 2 };
     const struct {
@@ -107,7 +107,7 @@ static void commands(void **state)
         if (got != cases[i].want || (got && strcmp(args, cases[i].args) != 0))
             fail_msg("case %zu \"%s\": command %d, arguments \"%s\"", i, cases[i].text, (int)got, args);
     }
-    bot.command_prefix = "";
+    bot.command_prefix = (char[]){ "" };
     const char *args;
     assert_int_equal(command_parse(&bot, "/help", &args), COMMAND_NONE); /* switched off */
 }
