@@ -48,7 +48,7 @@ static int on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, 
 {
     struct lws_host *host = lws_context_user(lws_get_context(wsi));
 
-    if (reason == LWS_CALLBACK_WSI_CREATE && host->adopting)
+    if (reason == LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED && host->adopting)
         lws_set_opaque_user_data(wsi, host->adopting);
     return ws_on_lws(wsi, reason, user, in, len);
 }

@@ -335,7 +335,7 @@ int ws_on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, voi
                    ? -1
                    : 0;
     switch ((int)reason) {
-    case LWS_CALLBACK_WSI_CREATE:
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
         ws->wsi = wsi;
         break;
     case LWS_CALLBACK_ESTABLISHED:
