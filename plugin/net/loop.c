@@ -6,6 +6,8 @@
 
 #include "plugin/base/clock.h"
 #include "plugin/base/mem.h"
+#include "plugin/net/dns.h"
+#include "plugin/net/loop_private.h"
 #include "plugin/net/lws_host.h"
 #include "plugin/net/poller.h"
 #include "plugin/net/timers.h"
@@ -21,6 +23,7 @@ struct free_later {
 struct loop {
     struct poller *poller;
     struct lws_host *lws;
+    struct dns *dns; /* NULL until somebody asks */
     struct timers timers;
     int64_t alarm_ms;        /* when the poller wakes us; ALARM_NEVER: not set */
     struct defer deferred;   /* ring of what was asked for; the head is no member */
@@ -133,6 +136,7 @@ void loop_free(struct loop **loop)
     if (!l)
         return;
     assert(!timers_first(&l->timers) && ring_empty(&l->deferred));
+    dns_free(&l->dns);
     lws_host_free(&l->lws);
     run_frees(l);
     poller_free(&l->poller);
@@ -145,6 +149,13 @@ void loop_free(struct loop **loop)
 struct lws_host *loop_lws(struct loop *loop)
 {
     return loop->lws;
+}
+
+struct dns *loop_dns(struct loop *loop)
+{
+    if (!loop->dns)
+        loop->dns = dns_new(loop);
+    return loop->dns;
 }
 
 /* --- turns --- */

@@ -98,7 +98,7 @@ static void fill_info(struct lws_host *host, struct lws_context_creation_info *i
     info->http_proxy_address = ""; /* or it would take the environment's */
     info->timeout_secs = LWS_TIMEOUT_S;
     info->options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS |
-                    LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+                    LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_JUST_USE_RAW_ORIGIN;
 }
 
 static enum err_code adopt(struct lws_host *host, int fd, struct err *e)

@@ -11,7 +11,6 @@
 struct lws_host;
 struct lws_context;
 struct lws_vhost;
-struct loop;
 
 /* fd_limit: as loop_new(). fd is watched for reading: readable(arg). */
 enum err_code lws_host_new(int fd_limit, int fd, void (*readable)(void *arg), void *arg, struct lws_host **host_r,
@@ -22,8 +21,6 @@ void lws_host_free(struct lws_host **host);
 void lws_host_service(struct lws_host *host, bool wait);
 
 #define LWS_HOST_NAME "plain" /* of the virtual host without TLS */
-
-struct lws_host *loop_lws(struct loop *loop); /* in loop.c */
 
 struct lws_context *lws_host_context(const struct lws_host *host);
 struct lws_vhost *lws_host_vhost(const struct lws_host *host); /* without TLS */

@@ -1,6 +1,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "plugin/net/loop_private.h"
 #include "plugin/net/lws_host.h"
 #include "plugin/net/server_conn.h"
 #include "plugin/net/ws_conn.h"

@@ -63,6 +63,7 @@ static void die(struct ws *ws)
     ws->state = WS_DEAD;
     detach(ws);
     timer_cancel(&ws->timer);
+    ws_connecting_free(ws);
     while (ws->out)
         pop_frame(ws);
     buf_free(&ws->in);
@@ -133,8 +134,12 @@ static void on_timer(void *arg)
         check_silence(ws);
         return;
     }
-    if (ws->state == WS_CONNECTING)
+    if (ws->state == WS_CONNECTING) {
+        detach(ws);
+        if (ws_try_again(ws))
+            return;
         err_set(&e, ERR_TIMEOUT, "no connection in time");
+    }
     ws_gone(ws, ws->close_code, &e);
 }
 
@@ -301,6 +306,8 @@ static void on_closed(struct ws *ws, struct lws *wsi)
     struct err e = ERR_INIT;
 
     forget(ws, wsi);
+    if (ws->state == WS_CONNECTING && ws_try_again(ws))
+        return;
     if (ws->close_code == 0)
         err_set(&e, ERR_NET, ws->state == WS_CONNECTING ? "closed before it was open" : "connection lost");
     ws_gone(ws, ws->close_code, &e);
@@ -309,6 +316,7 @@ static void on_closed(struct ws *ws, struct lws *wsi)
 static void on_open(struct ws *ws)
 {
     ws->state = WS_OPEN;
+    ws_connecting_free(ws);
     ws->heard_ms = clock_mono_ms();
     timer_set(&ws->timer, ws->limits.ping_ms);
     ws->conn = ws->handler->open(ws->conn, ws, ws->upgrade);
@@ -320,6 +328,8 @@ static void on_refused(struct ws *ws, struct lws *wsi, const char *why, size_t l
     struct err e = ERR_INIT;
 
     forget(ws, wsi);
+    if (ws_try_again(ws))
+        return;
     err_set(&e, ERR_NET, "%.*s", why ? (int)len : 7, why ? why : "refused");
     ws_gone(ws, 0, &e);
 }
@@ -354,6 +364,9 @@ int ws_on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, voi
         return on_writable(ws);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         on_peer_close(ws, in, len);
+        break;
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        ws_reached(ws);
         break;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         on_refused(ws, wsi, in, len);

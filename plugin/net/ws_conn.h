@@ -53,6 +53,11 @@ struct ws {
 
 struct ws *ws_new(struct loop *loop, const struct ws_handler *handler, const struct ws_limits *limits, void *arg);
 
+/* ws.c: what a client needs before it is open. */
+void ws_connecting_free(struct ws *ws);
+bool ws_try_again(struct ws *ws); /* at another address, at the end of the turn; false: there is none */
+void ws_reached(struct ws *ws);   /* the server's TCP, and TLS if any, are fine */
+
 /* Ends it without a callback. A server's sends the code, unless it is 0 or a
  * frame is under way. */
 void ws_drop(struct ws *ws, int code);
