@@ -1,0 +1,65 @@
+/* net_util.h: for the tests of plugin/net: a loop that gives up, a socket that
+ * says exactly what it is told to, and a server that answers from a script. */
+#ifndef WARBLER_TESTS_NET_UTIL_H
+#define WARBLER_TESTS_NET_UTIL_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "plugin/base/buf.h"
+#include "plugin/net/loop.h"
+
+#define NET_PATIENCE_MS 10000
+
+struct loop *net_loop_new(void);
+
+/* Turns until *done or, failing the test, for NET_PATIENCE_MS. */
+void net_until(struct loop *loop, const bool *done);
+void net_turns(struct loop *loop, int n); /* without waiting */
+
+/* --- a client's socket --- */
+struct raw {
+    struct loop *loop;
+    int fd;
+    struct watch *watch;
+    struct buf in; /* all that came */
+    bool eof;
+    bool reset; /* the peer cut it */
+};
+
+void raw_open(struct raw *r, struct loop *loop, int port);
+void raw_close(struct raw *r);
+void raw_send(struct raw *r, const void *data, size_t len);
+void raw_says(struct raw *r, const char *text);
+void raw_until(struct raw *r, const char *part); /* what came contains it */
+void raw_until_bytes(struct raw *r, size_t len);
+void raw_until_eof(struct raw *r);
+
+/* --- a server --- */
+/* How one connection is answered: when its input holds `expect` once more,
+ * `reply` is sent; then the next step of the script, or the end. */
+struct step {
+    const char *reply; /* NULL: never answer */
+    bool close;        /* after the reply */
+    bool reset;        /* cut the connection instead of closing it */
+};
+
+struct script {
+    struct loop *loop;
+    int fd, port;
+    struct watch *watch;
+    const struct step *steps;
+    size_t next;          /* step */
+    unsigned connections; /* accepted so far */
+    struct buf got;       /* of all connections */
+    struct script_conn *conns;
+};
+
+void script_start(struct script *s, struct loop *loop, const struct step *steps);
+void script_stop(struct script *s);
+
+#endif
