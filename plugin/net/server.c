@@ -187,6 +187,11 @@ int server_port(const struct server *server)
     return server->port;
 }
 
+const char *server_address(const struct server *server)
+{
+    return server->address;
+}
+
 /* --- routes --- */
 static struct http_route *add_route(struct server *s, const char *method, const char *path)
 {
@@ -225,6 +230,19 @@ void server_ws_route(struct server *server, const char *path, const struct ws_ha
     r->ws = handler;
     r->limits = *limits;
     r->arg = arg;
+}
+
+void server_unroute(struct server *server, const void *arg)
+{
+    struct http_route *r, *next;
+
+    LL_FOREACH_SAFE(server->routes, r, next)
+    {
+        if (r->arg != arg)
+            continue;
+        LL_DELETE(server->routes, r);
+        free(r);
+    }
 }
 
 /* The path that decides: the exact one, else the longest prefix; NULL: none. */

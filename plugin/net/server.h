@@ -29,6 +29,7 @@ struct server_config {
 enum err_code server_new(struct loop *loop, const struct server_config *conf, struct server **server_r, struct err *e);
 void server_free(struct server **server); /* closes everything at once, WebSockets with 1001; no callbacks after */
 int server_port(const struct server *server);
+const char *server_address(const struct server *server); /* as configured */
 void server_stop_listening(struct server *server); /* what is open stays open */
 
 /* --- HTTP --- */
@@ -40,6 +41,9 @@ void server_route(struct server *server, const char *method, const char *path,
 /* Every path that begins with prefix and has no exact route. */
 void server_route_prefix(struct server *server, const char *method, const char *prefix,
                          void (*fn)(void *arg, struct http_in *req), void *arg);
+
+/* Removes the routes with this arg, of WebSockets too. What they brought stays. */
+void server_unroute(struct server *server, const void *arg);
 
 const char *http_in_path(const struct http_in *req);   /* without the query; decoded by the server */
 const char *http_in_query(const struct http_in *req);  /* raw, "" if none */
