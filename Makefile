@@ -219,7 +219,7 @@ uninstall: ## remove what install put there
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 
 deb: build/warbler ## a Debian package: build/warbler_VERSION_ARCH.deb
-	@scripts/deb '$(VERSION)' build
+	@MAKE='$(MAKE)' scripts/deb '$(VERSION)' build
 
 clean: ## remove build/
 	rm -rf build
