@@ -175,10 +175,13 @@ PROGRAMS  := $(if $(MAIN),build/asan/warbler build/warbler)
 
 all: $(if $(MAIN),build/warbler,build/release/libwarbler.a) ## the program: build/warbler
 
-# With job control the terminal's Ctrl-C reaches the bot alone: it stops in
-# good order and make sees its exit status, instead of being interrupted itself.
+# With job control, the terminal's Ctrl-C reaches the bot alone: it stops in good
+# order and make sees its exit status, instead of being interrupted itself.
+# Ctrl-Z is off, because nobody could bring the bot back from it.
+DEMO = build/warbler run -c config/demo.conf
+
 run: build/warbler deps ## install what is missing, build, start the bot with config/demo.conf
-	@if [ -t 0 ]; then sh -mc 'build/warbler run -c config/demo.conf; exit $$?'; else build/warbler run -c config/demo.conf; fi
+	@if [ -t 0 ]; then sh -mc 'trap "" TSTP; $(DEMO); exit $$?'; else $(DEMO); fi
 
 E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' CLANG='$(CLANG)'
 
