@@ -24,6 +24,7 @@
 #include "plugin/net/loop.h"
 
 #define STORE_QUEUE_JOBS_MAX 65536
+#define STORE_SEQ_MAX 4294967295LL /* a conversation's last number */
 
 struct store;
 
@@ -69,6 +70,7 @@ struct store_msg {
     const char *text;
     const char *finish; /* BOT: finish reason or NULL */
     const char *usage;  /* BOT: JSON object or NULL */
+    const char *platform_id; /* BOT, NOTICE: what store_out_sent told; read only, NULL where not known */
 };
 
 struct store_channel {

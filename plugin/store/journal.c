@@ -1,0 +1,279 @@
+/* Questions and the turns that answer them. */
+#include "plugin/base/clock.h"
+#include "plugin/store/db.h"
+#include "plugin/store/job.h"
+
+static enum err_code check_seq(int64_t seq, struct err *e)
+{
+    if (seq < 1 || seq > STORE_SEQ_MAX)
+        return err_set(e, ERR_INVALID, "message number %lld is out of range", (long long)seq);
+    return ERR_OK;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* --- channels --- */
+static enum err_code find_channel(struct db *db, const char *account, const char *name, int64_t *id_r,
+                                  int64_t *limit_r, struct err *e)
+{
+    struct query q = query_new(db, "SELECT id, seq_limit FROM channel WHERE account = ? AND name = ?");
+    bind_text(&q, account);
+    bind_text(&q, name);
+    *id_r = *limit_r = 0;
+    if (query_step(&q)) {
+        *id_r = column_int(&q, 0);
+        *limit_r = column_int(&q, 1);
+    }
+    return query_end(&q, e);
+}
+
+static enum err_code add_channel(struct db *db, const char *account, const char *name, int64_t limit, int64_t *id_r,
+                                 struct err *e)
+{
+    struct query q = query_new(db, "INSERT INTO channel (account, name, seq_limit) VALUES (?, ?, ?)");
+    bind_text(&q, account);
+    bind_text(&q, name);
+    bind_int(&q, limit);
+    enum err_code code = query_run(&q, e);
+    *id_r = sqlite3_last_insert_rowid(db->sqlite);
+    return code;
+}
+
+static enum err_code raise_limit(struct db *db, int64_t channel, int64_t limit, struct err *e)
+{
+    struct query q = query_new(db, "UPDATE channel SET seq_limit = ?2 WHERE id = ?1 AND seq_limit < ?2");
+    bind_int(&q, channel);
+    bind_int(&q, limit);
+    return query_run(&q, e);
+}
+
+/* Finds or makes the channel, with its limit at least this. */
+static enum err_code need_channel(struct db *db, const char *account, const char *name, int64_t limit, int64_t *id_r,
+                                  struct err *e)
+{
+    int64_t old_limit;
+    enum err_code code = find_channel(db, account, name, id_r, &old_limit, e);
+    if (code)
+        return code;
+    if (!*id_r)
+        return add_channel(db, account, name, limit, id_r, e);
+    return old_limit < limit ? raise_limit(db, *id_r, limit, e) : ERR_OK;
+}
+
+enum err_code channel_put_work(struct db *db, struct job *job, struct err *e)
+{
+    const struct store_channel *c = &((struct channel_job *)job)->in;
+    struct query q = query_new(db, "UPDATE channel SET muted = ?2, reset_seq = ?3, model = ?4, prompt = ?5,"
+                                   " seq_limit = max(seq_limit, ?6) WHERE id = ?1");
+    bind_int(&q, c->id);
+    bind_int(&q, c->muted);
+    bind_int(&q, c->reset_seq);
+    bind_text(&q, c->model);
+    bind_text(&q, c->prompt);
+    bind_int(&q, c->seq_limit);
+    int64_t changed;
+    enum err_code code = query_change(&q, &changed, e);
+    if (!code && !changed)
+        code = err_set(e, ERR_NOT_FOUND, "no channel %lld", (long long)c->id);
+    return code;
+}
+
+/* --- messages --- */
+static enum err_code add_message(struct db *db, int64_t channel, const struct store_msg *m, int64_t turn, struct err *e)
+{
+    struct query q = query_new(db, "INSERT INTO message (channel, seq, time_ms, kind, outcome, flags, turn, id, sender,"
+                                   " name, reply_to, lang, text, finish, usage)"
+                                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    bind_int(&q, channel);
+    bind_int(&q, m->seq);
+    bind_int(&q, m->time_ms);
+    bind_int(&q, m->kind);
+    bind_int(&q, m->outcome);
+    bind_int(&q, m->flags);
+    bind_int(&q, turn);
+    bind_text(&q, m->id);
+    bind_text(&q, m->sender);
+    bind_text(&q, m->name);
+    bind_text(&q, m->reply_to);
+    bind_text(&q, m->lang);
+    bind_text(&q, m->text);
+    bind_text(&q, m->finish);
+    bind_text(&q, m->usage);
+    return query_run(&q, e);
+}
+
+static enum err_code find_first(struct db *db, const struct store_msg *m, struct store_accepted *r, struct err *e)
+{
+    struct query q = query_new(db, "SELECT seq, turn, outcome FROM message"
+                                   " WHERE kind = 1 AND channel = ? AND sender = ? AND id = ?");
+    bind_int(&q, r->channel_id);
+    bind_text(&q, m->sender);
+    bind_text(&q, m->id);
+    if (query_step(&q)) {
+        r->duplicate = true;
+        r->seq = column_int(&q, 0);
+        r->turn = column_int(&q, 1);
+        r->outcome = (enum store_outcome)column_int(&q, 2);
+    }
+    return query_end(&q, e);
+}
+
+enum err_code accept_work(struct db *db, struct job *job, struct err *e)
+{
+    struct accept_job *j = (struct accept_job *)job;
+    const struct store_accept *a = &j->in;
+    const struct store_msg *m = &a->msg;
+    struct store_accepted *r = &j->out;
+    *r = (struct store_accepted){ .seq = m->seq, .turn = m->turn, .outcome = m->outcome };
+
+    enum err_code code = check_seq(m->seq, e);
+    if (!code)
+        code = need_channel(db, a->account, a->channel, larger(a->seq_limit, m->seq), &r->channel_id, e);
+    if (!code)
+        code = find_first(db, m, r, e);
+    if (!code && !r->duplicate)
+        code = add_message(db, r->channel_id, m, m->turn, e);
+    if (!code && a->position)
+        code = fact_put(db, a->account, STORE_KEY_POSITION, a->position, 0, e);
+    return code;
+}
+
+/* --- turns --- */
+/* Whether this question may still be decided: ERR_EXISTS if it is already. */
+static enum err_code check_pending(struct db *db, int64_t channel, int64_t seq, struct err *e)
+{
+    struct query q = query_new(db, "SELECT outcome FROM message WHERE channel = ? AND seq = ? AND kind = 1");
+    bind_int(&q, channel);
+    bind_int(&q, seq);
+    bool found = query_step(&q);
+    int64_t outcome = found ? column_int(&q, 0) : 0;
+    enum err_code code = query_end(&q, e);
+    if (!code && !found)
+        code = err_set(e, ERR_NOT_FOUND, "no question %lld in channel %lld", (long long)seq, (long long)channel);
+    if (!code && outcome != STORE_PENDING)
+        code = err_set(e, ERR_EXISTS, "question %lld in channel %lld is decided already", (long long)seq,
+                       (long long)channel);
+    return code;
+}
+
+static enum err_code join_turn(struct db *db, int64_t channel, int64_t seq, int64_t lead, struct err *e)
+{
+    struct query q = query_new(db, "UPDATE message SET turn = ?3"
+                                   " WHERE channel = ?1 AND seq = ?2 AND kind = 1 AND outcome = 0");
+    bind_int(&q, channel);
+    bind_int(&q, seq);
+    bind_int(&q, lead);
+    return query_run(&q, e);
+}
+
+static enum err_code leave_silent(struct db *db, int64_t channel, int64_t seq, struct err *e)
+{
+    struct query q = query_new(db, "UPDATE message SET turn = 0, outcome = 3"
+                                   " WHERE channel = ?1 AND seq = ?2 AND kind = 1 AND outcome = 0");
+    bind_int(&q, channel);
+    bind_int(&q, seq);
+    return query_run(&q, e);
+}
+
+enum err_code turn_work(struct db *db, struct job *job, struct err *e)
+{
+    const struct turn_job *j = (const struct turn_job *)job;
+    enum err_code code = check_pending(db, j->channel, j->lead, e);
+    for (size_t i = 0; i < j->n && !code; i++)
+        code = join_turn(db, j->channel, j->seqs[i], j->lead, e);
+    for (size_t i = 0; i < j->n_drop && !code; i++)
+        code = leave_silent(db, j->channel, j->drop[i], e);
+    return code;
+}
+
+/* --- the end of a turn --- */
+static enum err_code decide(struct db *db, const struct store_finish *f, int64_t answer, struct err *e)
+{
+    /* By the pending ones, which are few; on its own SQLite might read the whole channel. */
+    struct query q = query_new(db, "UPDATE message INDEXED BY message_pending"
+                                   " SET outcome = ?3, turn = ?2, answer = ?4, reason = ?5"
+                                   " WHERE channel = ?1 AND kind = 1 AND outcome = 0 AND (seq = ?2 OR turn = ?2)");
+    bind_int(&q, f->channel_id);
+    bind_int(&q, f->lead);
+    bind_int(&q, f->outcome);
+    bind_int(&q, answer);
+    bind_text(&q, f->reason);
+    return query_run(&q, e);
+}
+
+static enum err_code leave_prompt(struct db *db, int64_t channel, int64_t seq, struct err *e)
+{
+    struct query q = query_new(db, "UPDATE message SET flags = flags | ?3 WHERE channel = ?1 AND seq = ?2");
+    bind_int(&q, channel);
+    bind_int(&q, seq);
+    bind_int(&q, STORE_NO_PROMPT);
+    return query_run(&q, e);
+}
+
+static enum err_code add_part(struct db *db, const struct store_finish *f, int64_t answer, size_t i, struct err *e)
+{
+    struct query q = query_new(db, "INSERT INTO outbox (channel, turn, answer, part, n_parts, time_ms, txn, text)"
+                                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    bind_int(&q, f->channel_id);
+    bind_int(&q, f->lead);
+    bind_int(&q, answer);
+    bind_int(&q, (int64_t)i);
+    bind_int(&q, (int64_t)f->n_parts);
+    bind_int(&q, clock_wall_ms());
+    bind_text(&q, f->parts[i].txn);
+    bind_text(&q, f->parts[i].text);
+    return query_run(&q, e);
+}
+
+enum err_code finish_work(struct db *db, struct job *job, struct err *e)
+{
+    const struct finish_job *j = (const struct finish_job *)job;
+    const struct store_finish *f = &j->in;
+    int64_t answer = f->answer ? j->answer.seq : 0;
+
+    enum err_code code = f->answer ? check_seq(answer, e) : ERR_OK;
+    if (!code)
+        code = check_pending(db, f->channel_id, f->lead, e);
+    if (!code)
+        code = decide(db, f, answer, e);
+    if (!code && f->answer)
+        code = add_message(db, f->channel_id, &j->answer, f->lead, e);
+    if (!code && f->supersedes)
+        code = leave_prompt(db, f->channel_id, f->supersedes, e);
+    for (size_t i = 0; i < f->n_parts && !code; i++)
+        code = add_part(db, f, answer, i, e);
+    int64_t limit = larger(f->seq_limit, answer);
+    if (!code && limit)
+        code = raise_limit(db, f->channel_id, limit, e);
+    return code;
+}
+
+/* --- after a start --- */
+#define OLDEST_PENDING \
+    "(SELECT channel, min(seq) FROM message INDEXED BY message_pending WHERE kind = 1 AND outcome = 0 GROUP BY channel)"
+
+static enum err_code count_tries(struct db *db, struct err *e)
+{
+    struct query q = query_new(db, "UPDATE message SET tries = tries + 1 WHERE (channel, seq) IN " OLDEST_PENDING);
+    return query_run(&q, e);
+}
+
+enum err_code pending_work(struct db *db, struct job *job, struct err *e)
+{
+    enum err_code code = count_tries(db, e);
+    if (code)
+        return code;
+    struct query q = query_new(db, "SELECT c.account, c.name, m.tries, m.seq FROM message m JOIN channel c ON c.id = m.channel"
+                                   " WHERE (m.channel, m.seq) IN " OLDEST_PENDING);
+    while (query_step(&q)) {
+        struct store_pending *p = job_row(job, sizeof *p);
+        p->account = column_text(&q, 0, job_arena(job));
+        p->channel = column_text(&q, 1, job_arena(job));
+        p->tries = (int)column_int(&q, 2);
+        p->seq = column_int(&q, 3);
+    }
+    return query_end(&q, e);
+}
