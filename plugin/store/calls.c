@@ -77,10 +77,9 @@ static void pack_finish(struct job *job, struct pack *p)
         pack_text(p, &parts[i].txn);
         pack_text(p, &parts[i].text);
     }
-    pack_text(p, &f->account);
-    pack_text(p, &f->channel);
     pack_text(p, &f->reason);
     pack_msg(p, &j->answer);
+    f->account = f->channel = NULL; /* channel_id says it all */
 }
 
 void store_finish(struct store *s, const struct store_finish *f, void (*done)(void *arg, const struct err *e),

@@ -142,23 +142,6 @@ enum err_code accept_work(struct db *db, struct job *job, struct err *e)
 }
 
 /* --- turns --- */
-/* Whether this question may still be decided: ERR_EXISTS if it is already. */
-static enum err_code check_pending(struct db *db, int64_t channel, int64_t seq, struct err *e)
-{
-    struct query q = query_new(db, "SELECT outcome FROM message WHERE channel = ? AND seq = ? AND kind = 1");
-    bind_int(&q, channel);
-    bind_int(&q, seq);
-    bool found = query_step(&q);
-    int64_t outcome = found ? column_int(&q, 0) : 0;
-    enum err_code code = query_end(&q, e);
-    if (!code && !found)
-        code = err_set(e, ERR_NOT_FOUND, "no question %lld in channel %lld", (long long)seq, (long long)channel);
-    if (!code && outcome != STORE_PENDING)
-        code = err_set(e, ERR_EXISTS, "question %lld in channel %lld is decided already", (long long)seq,
-                       (long long)channel);
-    return code;
-}
-
 static enum err_code join_turn(struct db *db, int64_t channel, int64_t seq, int64_t lead, struct err *e)
 {
     struct query q = query_new(db, "UPDATE message SET turn = ?3"
@@ -181,7 +164,7 @@ static enum err_code leave_silent(struct db *db, int64_t channel, int64_t seq, s
 enum err_code turn_work(struct db *db, struct job *job, struct err *e)
 {
     const struct turn_job *j = (const struct turn_job *)job;
-    enum err_code code = check_pending(db, j->channel, j->lead, e);
+    enum err_code code = ERR_OK;
     for (size_t i = 0; i < j->n && !code; i++)
         code = join_turn(db, j->channel, j->seqs[i], j->lead, e);
     for (size_t i = 0; i < j->n_drop && !code; i++)
@@ -190,6 +173,23 @@ enum err_code turn_work(struct db *db, struct job *job, struct err *e)
 }
 
 /* --- the end of a turn --- */
+/* Whether this question may still be decided: ERR_EXISTS if it is already. */
+static enum err_code check_pending(struct db *db, int64_t channel, int64_t seq, struct err *e)
+{
+    struct query q = query_new(db, "SELECT outcome FROM message WHERE channel = ? AND seq = ? AND kind = 1");
+    bind_int(&q, channel);
+    bind_int(&q, seq);
+    bool found = query_step(&q);
+    int64_t outcome = found ? column_int(&q, 0) : 0;
+    enum err_code code = query_end(&q, e);
+    if (!code && !found)
+        code = err_set(e, ERR_NOT_FOUND, "no question %lld in channel %lld", (long long)seq, (long long)channel);
+    if (!code && outcome != STORE_PENDING)
+        code = err_set(e, ERR_EXISTS, "question %lld in channel %lld is decided already", (long long)seq,
+                       (long long)channel);
+    return code;
+}
+
 static enum err_code decide(struct db *db, const struct store_finish *f, int64_t answer, struct err *e)
 {
     /* By the pending ones, which are few; on its own SQLite might read the whole channel. */

@@ -6,11 +6,15 @@
  * commit: the jobs that wait form one transaction; a job that fails is rolled
  * back alone). So a callback with ERR_OK is a promise that a crash keeps.
  * Reads see every write that was asked for before them. Rows given to a
- * callback are borrowed for its duration.
+ * callback are borrowed for its duration; with an error there are none. A
+ * callback that tells nothing but the error may be NULL.
  *
  * Errors: ERR_FULL (disk full), ERR_IO; both may pass, the caller decides
- * whether to ask again. ERR_BUSY (STORE_QUEUE_JOBS_MAX waiting) comes from the
- * loop like any other result. The worker tries nothing twice.
+ * whether to ask again. ERR_BUSY: STORE_QUEUE_JOBS_MAX calls wait for their
+ * callbacks, or another process holds the store's lock for seconds. It comes
+ * from the loop too, but where the queue was full not after the results of the
+ * calls that fill it. ERR_INVALID: seq out of range, or a message lacks what
+ * struct store_msg asks for. The worker tries nothing twice.
  *
  * A PostgreSQL store would be a second implementation of this header. */
 #ifndef WARBLER_STORE_STORE_H
@@ -34,7 +38,8 @@ struct store;
  * daemon. Errors name the file and say what to do: ERR_VERSION (store from a
  * newer program), ERR_IO (not writable, damaged), ERR_FULL. */
 enum err_code store_open(struct loop *loop, const char *dir, bool lock, struct store **store_r, struct err *e);
-/* Finishes every queued job; their callbacks are not called. NULL-safe. */
+/* Finishes every queued job; their callbacks are not called. NULL-safe. Not
+ * from inside a callback of this store. */
 void store_close(struct store **store);
 
 /* --- rows --- */
@@ -56,7 +61,7 @@ enum store_outcome {
 #define STORE_DIRECT 16U   /* written in a private conversation with the bot */
 
 struct store_msg {
-    int64_t seq;        /* place in the conversation, > 0 */
+    int64_t seq;        /* place in the conversation, 1 to STORE_SEQ_MAX */
     int64_t time_ms;    /* wall clock */
     enum store_kind kind;
     enum store_outcome outcome; /* of a PERSON's */
@@ -145,9 +150,11 @@ struct store_out {
 void store_out_list(struct store *s, int64_t after, int limit,
                     void (*done)(void *arg, const struct store_out *outs, size_t n, const struct err *e), void *arg);
 /* About to be sent on a platform that cannot drop repeats: counts an attempt,
- * so that after a crash the doubt is known (CONTRACTS, section 6). */
+ * so that after a crash the doubt is known (CONTRACTS, section 6).
+ * ERR_NOT_FOUND: not to be sent any more (`warbler queue drop`). */
 void store_out_try(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg);
-/* Confirmed: the row goes; platform_id is kept with the answer where it was part 0. */
+/* Confirmed: the row goes; platform_id is kept with the answer where it was
+ * part 0. Here and in store_out_dead a row that is gone already is no error. */
 void store_out_sent(struct store *s, int64_t id, const char *platform_id,
                     void (*done)(void *arg, const struct err *e), void *arg);
 /* Cannot be sent, ever: this and the later parts of the turn become a dead letter. */
@@ -204,6 +211,8 @@ void store_prune(struct store *s, int64_t before_ms, void (*done)(void *arg, boo
 void store_beat(struct store *s, void (*done)(void *arg, bool changed, const struct err *e), void *arg);
 
 /* --- dead letters, for `warbler queue` --- */
+/* A question that waits for its answer, that is a dead letter, or whose
+ * answer's parts wait or cannot be sent; dead letters first, oldest first. */
 struct store_item {
     int64_t id;          /* for retry and drop: stable, unique in the store */
     bool dead;           /* else waiting */
@@ -213,9 +222,12 @@ struct store_item {
 };
 void store_queue_list(struct store *s, int limit,
                       void (*done)(void *arg, const struct store_item *items, size_t n, const struct err *e), void *arg);
-void store_queue_retry(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg); /* ERR_NOT_FOUND */
+/* Of a dead letter: its message is PENDING again, no try counted, or its parts
+ * wait again. An item that waits begins to count its tries anew. ERR_NOT_FOUND. */
+void store_queue_retry(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg);
+/* The message is decided SILENT, or its unsent parts go. ERR_NOT_FOUND. */
 void store_queue_drop(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg);
 
-size_t store_queued(const struct store *s); /* jobs waiting or running: metrics */
+size_t store_queued(const struct store *s); /* calls whose callbacks are still to come: metrics */
 
 #endif
