@@ -8,36 +8,37 @@
 #include "plugin/store/db.h"
 #include "plugin/store/job.h"
 
-static int64_t spread(int64_t bits)
+#define PLACE_BITS 32 /* of seq (STORE_SEQ_MAX); no disk holds 2^31 channels */
+
+static uint64_t spread(int64_t place)
 {
-    int64_t out = 0;
-    for (int i = 0; bits >> i; i++)
-        out |= (bits >> i & 1) << 2 * i;
-    return out;
+    uint64_t bits = 0;
+    for (int i = 0; i < PLACE_BITS; i++)
+        bits |= ((uint64_t)place >> i & 1) << 2 * i;
+    return bits;
 }
 
-static int64_t gather(int64_t bits)
+static int64_t gather(uint64_t bits)
 {
-    int64_t out = 0;
-    for (int i = 0; bits >> i; i += 2)
-        out |= (bits >> i & 1) << i / 2;
-    return out;
+    uint64_t place = 0;
+    for (int i = 0; i < PLACE_BITS; i++)
+        place |= (bits >> 2 * i & 1) << i;
+    return (int64_t)place;
 }
 
-/* seq has at most 32 bits (STORE_SEQ_MAX); no disk holds 2^31 channels. */
 static int64_t item_id(int64_t channel, int64_t seq)
 {
-    return spread(channel) << 1 | spread(seq);
+    return (int64_t)(spread(channel) << 1 | spread(seq));
 }
 
 static int64_t item_channel(int64_t id)
 {
-    return gather(id >> 1);
+    return gather((uint64_t)id >> 1);
 }
 
 static int64_t item_seq(int64_t id)
 {
-    return gather(id);
+    return gather((uint64_t)id);
 }
 
 /* --- list --- */

@@ -100,11 +100,6 @@ static void start_call(struct fixture *f)
 {
     assert_false(f->waiting);
     f->waiting = true;
-    f->n = 0;
-    f->msgs = NULL;
-    f->outs = NULL;
-    f->pendings = NULL;
-    f->items = NULL;
 }
 
 static void *copy_rows(struct fixture *f, const void *rows, size_t n, size_t size)

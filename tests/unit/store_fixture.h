@@ -19,7 +19,7 @@ struct fixture {
     struct loop *loop;
     struct store *store;
     struct arena *arena;
-    /* the last call's result */
+    /* what the last call of each kind told */
     bool waiting;
     struct err err;
     struct store_accepted accepted;
