@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,7 +246,7 @@ static enum err_code open_file(struct db *db, struct err *e)
     sqlite3_extended_result_codes(db->sqlite, 1);
     sqlite3_busy_timeout(db->sqlite, DB_BUSY_MS);
     if (sqlite3_db_readonly(db->sqlite, "main")) /* what SQLite does quietly when it may not write */
-        return dir_not_writable(db->path, access(db->path, W_OK) < 0 ? errno : 0, e);
+        return dir_not_writable(db->path, faccessat(AT_FDCWD, db->path, W_OK, AT_EACCESS) < 0 ? errno : 0, e);
     return set_up(db, e);
 }
 
