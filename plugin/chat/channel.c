@@ -184,7 +184,7 @@ static void loaded(void *arg, const struct store_loaded *r, const struct err *e)
     ch->row = r->channel;
     ch->row.model = mem_dup(r->channel.model);
     ch->row.prompt = mem_dup(r->channel.prompt);
-    ch->seq = ch->row.seq_limit;
+    ch->seq = ch->out = ch->row.seq_limit;
     ch->state = CHANNEL_READY;
     take_rows(ch, r);
     tell_waiters(ch, e);
@@ -293,7 +293,13 @@ void channel_when_ready(struct channel *ch, struct waiter *w)
 /* --- numbers --- */
 int64_t channel_next_seq(struct channel *ch)
 {
-    return ++ch->seq;
+    return ch->seq += 2;
+}
+
+void channel_event_out(struct channel *ch, int64_t seq)
+{
+    if (seq > ch->out)
+        ch->out = seq;
 }
 
 int64_t channel_limit_for(const struct channel *ch, int64_t seq)
@@ -320,7 +326,7 @@ static void reserved(void *arg, const struct err *e)
 
 bool channel_has_seq(struct channel *ch)
 {
-    if (ch->seq < ch->row.seq_limit)
+    if (ch->seq + 2 <= ch->row.seq_limit)
         return true;
     if (!ch->reserving && ch->row.id) {
         struct store_channel row = ch->row;

@@ -51,6 +51,7 @@ struct channel {
     struct waiter *waiters;        /* only while loading */
     struct store_channel row;      /* model and prompt are ours; seq_limit: what is on disk */
     int64_t seq;                   /* the last number given out */
+    int64_t out;                   /* the last number whose event has left; what is between is being written */
     int64_t reserving;             /* the limit that is being written, or 0 */
     bool direct;                   /* a private conversation; known from its messages */
     int lang;                      /* enum language, or -1: nobody spoke yet */
@@ -81,7 +82,10 @@ void channel_free_all(struct chat *core);
 const struct channel_rule *channel_rule(struct channel *ch);
 const struct bot_conf *channel_bot(struct channel *ch); /* NULL: silent */
 
+/* Every second number, so that the one behind `out` is always free: with it a
+ * running answer is shown to somebody who joins while events are being written. */
 int64_t channel_next_seq(struct channel *ch);
+void channel_event_out(struct channel *ch, int64_t seq);
 /* What a commit with this seq shall raise seq_limit to; 0: enough is reserved. */
 int64_t channel_limit_for(const struct channel *ch, int64_t seq);
 void channel_limit_written(struct channel *ch, int64_t limit);

@@ -107,6 +107,7 @@ static void stored(void *arg, const struct err *e)
     ch->core->commits--;
     if (e->code == ERR_OK) {
         channel_limit_written(ch, end->limit);
+        channel_event_out(ch, end->seq);
         count(end);
         send_last(end);
         if (end->parts)

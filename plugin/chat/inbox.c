@@ -162,6 +162,8 @@ static void stored(void *arg, const struct store_accepted *r, const struct err *
         };
         ch->row.id = r->channel_id;
         channel_limit_written(ch, in->limit);
+        if (!r->duplicate)
+            channel_event_out(ch, r->seq);
         tell(in, &accepted, NULL);
         if (r->duplicate)
             metric_add(METRIC_MESSAGES_DUP, 1);

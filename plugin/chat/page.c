@@ -65,7 +65,7 @@ static void give(struct page_request *r, const struct store_msg *msgs, size_t n,
             .msgs = past,
             .n = n,
             .more = r->kind == PAGE_HISTORY && n == (size_t)r->limit,
-            .last = ch->seq,
+            .last = ch->out,
             .running = turn_shown(ch, &running) ? &running : NULL,
             .bot = bot ? bot->name : "",
         };

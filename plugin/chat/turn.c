@@ -252,6 +252,7 @@ static void flush(void *arg)
     struct msg_out m;
     fill(t, &m);
     m.seq = channel_next_seq(t->ch);
+    channel_event_out(t->ch, m.seq);
     t->shown = true;
     t->next_edit_ms = now + a->ops->facts.edit_interval_ms + (int64_t)t->text.len / EDIT_BYTES_PER_MS;
     if (m.first)
@@ -271,7 +272,7 @@ bool turn_shown(const struct channel *ch, struct msg_out *m)
     if (!ch->turn || !ch->turn->shown)
         return false;
     fill(ch->turn, m);
-    m->seq = ch->seq;
+    m->seq = ch->out + 1; /* channel_next_seq() keeps it free */
     m->first = false;
     return true;
 }
