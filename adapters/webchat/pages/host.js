@@ -6,37 +6,37 @@
  * the origin that the widget named in the frame's address. */
 
 export class Host {
-    #origin;
+  #origin;
 
-    constructor(parameters, onshown) {
-        this.embedded = parameters.has("embed");
-        this.#origin = originOf(parameters.get("host"));
-        this.hidden = false;
-        if (!this.connected) return;
-        addEventListener("message", (event) => {
-            if (event.source !== parent || event.origin !== this.#origin) return;
-            if (event.data?.warbler === "hidden") this.hidden = true;
-            if (event.data?.warbler !== "shown") return;
-            this.hidden = false;
-            onshown();
-        });
-    }
+  constructor(parameters, onshown) {
+    this.embedded = parameters.has("embed");
+    this.#origin = originOf(parameters.get("host"));
+    this.hidden = false;
+    if (!this.connected) return;
+    addEventListener("message", (event) => {
+      if (event.source !== parent || event.origin !== this.#origin) return;
+      if (event.data?.warbler === "hidden") this.hidden = true;
+      if (event.data?.warbler !== "shown") return;
+      this.hidden = false;
+      onshown();
+    });
+  }
 
-    /* Is there a widget that listens? */
-    get connected() {
-        return this.embedded && this.#origin !== null && parent !== window;
-    }
+  /* Is there a widget that listens? */
+  get connected() {
+    return this.embedded && this.#origin !== null && parent !== window;
+  }
 
-    tell(word, values = {}) {
-        if (this.connected) parent.postMessage({ warbler: word, ...values }, this.#origin);
-    }
+  tell(word, values = {}) {
+    if (this.connected) parent.postMessage({ warbler: word, ...values }, this.#origin);
+  }
 }
 
 function originOf(text) {
-    try {
-        const { origin } = new URL(text);
-        return origin === "null" ? null : origin;
-    } catch {
-        return null;
-    }
+  try {
+    const { origin } = new URL(text);
+    return origin === "null" ? null : origin;
+  } catch {
+    return null;
+  }
 }

@@ -5,50 +5,50 @@ const QUIET_MS = 600; /* a short interruption is nobody's concern */
 const TICK_MS = 500;
 
 export class Status {
-    #shown = "";
-    #timer = 0;
-    #ticker = 0;
+  #shown = "";
+  #timer = 0;
+  #ticker = 0;
 
-    /* parts: { bar, dot } elements */
-    constructor({ bar, dot }, link, t) {
-        this.bar = bar;
-        this.dot = dot;
-        this.link = link;
-        this.t = t;
-        [this.text, this.countdown, this.button] = bar.children;
-        this.button.addEventListener("click", () => link.retryNow());
-    }
+  /* parts: { bar, dot } elements */
+  constructor({ bar, dot }, link, t) {
+    this.bar = bar;
+    this.dot = dot;
+    this.link = link;
+    this.t = t;
+    [this.text, this.countdown, this.button] = bar.children;
+    this.button.addEventListener("click", () => link.retryNow());
+  }
 
-    update() {
-        const ready = this.link.state === "ready";
-        document.body.classList.toggle("connected", ready);
-        this.dot.title = this.t(ready ? "online" : "connecting");
-        clearTimeout(this.#timer);
-        if (ready) this.#hide();
-        else this.#timer = setTimeout(() => this.#draw(), this.bar.hidden ? QUIET_MS : 0);
-    }
+  update() {
+    const ready = this.link.state === "ready";
+    document.body.classList.toggle("connected", ready);
+    this.dot.title = this.t(ready ? "online" : "connecting");
+    clearTimeout(this.#timer);
+    if (ready) this.#hide();
+    else this.#timer = setTimeout(() => this.#draw(), this.bar.hidden ? QUIET_MS : 0);
+  }
 
-    #draw() {
-        const { state, reason } = this.link;
-        const waiting = state === "waiting";
-        const key = waiting && !navigator.onLine ? "offline" : reason || "connecting";
-        this.bar.hidden = false;
-        if (key !== this.#shown) this.text.textContent = this.t((this.#shown = key));
-        this.countdown.hidden = this.button.hidden = !waiting;
-        clearInterval(this.#ticker);
-        if (!waiting) return;
-        this.#tick();
-        this.#ticker = setInterval(() => this.#tick(), TICK_MS);
-    }
+  #draw() {
+    const { state, reason } = this.link;
+    const waiting = state === "waiting";
+    const key = waiting && !navigator.onLine ? "offline" : reason || "connecting";
+    this.bar.hidden = false;
+    if (key !== this.#shown) this.text.textContent = this.t((this.#shown = key));
+    this.countdown.hidden = this.button.hidden = !waiting;
+    clearInterval(this.#ticker);
+    if (!waiting) return;
+    this.#tick();
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
 
-    #tick() {
-        const seconds = Math.max(0, Math.ceil((this.link.retryAt - Date.now()) / 1000));
-        this.countdown.textContent = this.t("retryIn", { n: seconds });
-    }
+  #tick() {
+    const seconds = Math.max(0, Math.ceil((this.link.retryAt - Date.now()) / 1000));
+    this.countdown.textContent = this.t("retryIn", { n: seconds });
+  }
 
-    #hide() {
-        clearInterval(this.#ticker);
-        this.bar.hidden = true;
-        this.#shown = "";
-    }
+  #hide() {
+    clearInterval(this.#ticker);
+    this.bar.hidden = true;
+    this.#shown = "";
+  }
 }

@@ -94,7 +94,7 @@ iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: lig
     frame.title = title || text.chat;
     frame.allow = "clipboard-write";
     frame.src = frameUrl();
-    frame.addEventListener("load", () => isOpen() && frame.focus());
+    frame.addEventListener("load", tellState); // what was said before, nobody heard
     panel.append(frame);
   }
 
@@ -105,14 +105,15 @@ iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: lig
   function toggle(open) {
     if (open && !frame) makeFrame();
     button.classList.toggle("open", open);
-    tell(open ? "shown" : "hidden");
     if (open) unread = 0;
     draw();
-    (open ? frame : button).focus();
+    tellState();
+    if (!open) button.focus();
   }
 
-  function tell(word) {
-    frame?.contentWindow?.postMessage({ warbler: word }, home.origin);
+  function tellState() {
+    if (isOpen()) frame.focus();
+    frame.contentWindow.postMessage({ warbler: isOpen() ? "shown" : "hidden" }, home.origin);
   }
 
   function draw() {
