@@ -231,12 +231,13 @@ static void tell_drained(struct ws *ws)
 
 static int on_writable(struct ws *ws)
 {
-    unsigned char ping[LWS_PRE + 4] = { 0 };
+    unsigned char ping[LWS_PRE + 1] = { 0 };
     bool had_frames = ws->out != NULL;
 
     if (ws->ping_due) {
         ws->ping_due = false;
-        if (lws_write(ws->wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
+        /* One byte: libwebsockets does not tell of an empty pong. */
+        if (lws_write(ws->wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) < 0)
             return -1;
     }
     if (write_frames(ws) != 0)

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -77,12 +78,14 @@ static void on_raw(void *arg, unsigned events)
 void raw_open(struct raw *r, struct loop *loop, int port)
 {
     struct sockaddr_in sa = loopback(port);
+    int on = 1;
 
     *r = (struct raw){.loop = loop};
     buf_init(&r->in, KEPT_BYTES);
     r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(r->fd >= 0);
     assert_int_equal(connect(r->fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     r->watch = watch_new(loop, r->fd, WATCH_READ, on_raw, r);
     assert_non_null(r->watch);
 }
@@ -116,38 +119,24 @@ void raw_says(struct raw *r, const char *text)
     raw_send(r, text, strlen(text));
 }
 
-struct wait {
-    struct raw *raw;
-    const char *part;
-    size_t len;
-    bool done;
-    struct defer again;
-};
-
-/* Looked at in every turn: the watch only tells that something came. */
-static void look(void *arg)
+static bool has(const struct raw *r, const char *part, size_t len)
 {
-    struct wait *w = arg;
-    struct raw *r = w->raw;
-
-    if (w->part)
-        w->done = r->in.len > 0 && memmem(r->in.data, r->in.len, w->part, strlen(w->part)) != NULL;
-    else
-        w->done = r->in.len >= w->len;
+    if (!part)
+        return r->in.len >= len;
+    return r->in.len > 0 && memmem(r->in.data, r->in.len, part, strlen(part));
 }
 
 static void raw_wait(struct raw *r, const char *part, size_t len)
 {
-    struct wait w = {.raw = r, .part = part, .len = len};
     struct timer patience;
     bool late = false;
 
     timer_init(&patience, r->loop, give_up, &late);
     timer_set(&patience, NET_PATIENCE_MS);
-    for (look(&w); !w.done && !late && !r->eof; look(&w))
+    while (!has(r, part, len) && !late && !r->eof)
         loop_turn(r->loop, true);
     timer_cancel(&patience);
-    if (!w.done)
+    if (!has(r, part, len))
         fail_msg("did not come: %s; but: %.300s", part ? part : "as much", buf_str(&r->in));
 }
 
