@@ -378,10 +378,11 @@ static void test_ws_nonsense(void **state)
         peer = (struct peer){0};
         ws_shake(&r);
         raw_send(&r, frames[i], 6);
+        raw_until(&r, "\x03\xea"); /* 1002 */
+        raw_close(&r);
         net_until(loop, &peer.ended);
         assert_int_equal(peer.messages, 0);
         assert_int_equal(peer.closed, 1);
-        raw_close(&r);
     }
 }
 
