@@ -339,6 +339,7 @@ static bool header_value(const char *line, const char *name, char *value, size_t
 static void take_header(struct http_call *call, const char *line)
 {
     char value[64];
+    int64_t ms;
 
     if (strncmp(line, "HTTP/", 5) == 0) { /* each answer starts over: 100 may come before the real one */
         call->reply = (struct http_reply){ .retry_after_ms = -1 };
@@ -348,8 +349,10 @@ static void take_header(struct http_call *call, const char *line)
         call->head_ended = call->reply.status >= 200;
         set_ready(call);
     } else if (header_value(line, "retry-after-ms", value, sizeof value)) {
-        call->reply.retry_after_ms = parse_delay(value, 1);
-        call->said_ms = call->reply.retry_after_ms >= 0;
+        ms = parse_delay(value, 1);
+        call->said_ms = ms >= 0;
+        if (call->said_ms)
+            call->reply.retry_after_ms = ms;
     } else if (!call->said_ms && header_value(line, "retry-after", value, sizeof value)) {
         call->reply.retry_after_ms = parse_retry_after(value);
     }

@@ -160,7 +160,6 @@ struct script_conn {
     struct script *script;
     int fd;
     struct watch *watch;
-    size_t unread; /* bytes that came since the last reply */
     struct script_conn *next, *prev;
 };
 
@@ -226,6 +225,11 @@ void script_start(struct script *s, struct loop *loop, const struct step *steps)
     assert_int_equal(getsockname(s->fd, (struct sockaddr *)&sa, &len), 0);
     s->port = ntohs(sa.sin_port);
     s->watch = watch_new(loop, s->fd, WATCH_READ, on_script_listen, s);
+}
+
+void script_says(struct script *s, const char *text)
+{
+    assert_int_equal(send(s->conns->prev->fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
 void script_stop(struct script *s)

@@ -40,8 +40,7 @@ void raw_until_bytes(struct raw *r, size_t len);
 void raw_until_eof(struct raw *r);
 
 /* --- a server --- */
-/* How one connection is answered: when its input holds `expect` once more,
- * `reply` is sent; then the next step of the script, or the end. */
+/* How the next request is answered, on whichever connection it comes. */
 struct step {
     const char *reply; /* NULL: never answer */
     bool close;        /* after the reply */
@@ -60,6 +59,7 @@ struct script {
 };
 
 void script_start(struct script *s, struct loop *loop, const struct step *steps);
+void script_says(struct script *s, const char *text); /* on the newest connection */
 void script_stop(struct script *s);
 
 #endif
