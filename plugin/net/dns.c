@@ -179,12 +179,13 @@ void dns_free(struct dns **dns)
 static void on_post(struct post *post)
 {
     struct dns_query *q = (struct dns_query *)post;
+    struct dns *dns = q->dns;
 
     if (q->done)
         q->done(q->arg, &q->answer);
-    pthread_mutex_lock(&q->dns->lock);
+    pthread_mutex_lock(&dns->lock);
     free_query(q);
-    pthread_mutex_unlock(&q->dns->lock);
+    pthread_mutex_unlock(&dns->lock);
 }
 
 static bool is_numeric(const char *host)

@@ -3,21 +3,18 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <utlist.h>
 
 #include "plugin/base/buf.h"
 #include "plugin/base/clock.h"
 #include "plugin/base/mem.h"
-#include "plugin/net/ca.h"
+#include "plugin/net/http_head.h"
+#include "plugin/net/http_options.h"
 
 #define CONNECTIONS_KEPT 64       /* idle ones, for reuse */
 #define HANDLES_KEPT 32           /* easy handles: 6 KB each */
 #define STREAMS_PER_CONNECTION 100L
-#define READ_BYTES 16384L
 #define INPUT_KEPT_BYTES 2048     /* a call's input buffer may stay this large between two events */
-#define HEADER_LINE_BYTES 1024    /* longer ones are none that we look at */
-#define RETRY_AFTER_DIGITS_MAX 12
 
 /* Nothing of the owner's is called from inside libcurl: it forbids most of its
  * functions there, and an owner that starts or cancels calls needs them. What
@@ -30,8 +27,8 @@ struct http_call {
     void *arg;
     bool dead; /* freed at the end of the turn */
 
-    struct http_reply reply;
-    bool head_ended, head_told;
+    struct http_head head;
+    bool head_told;
     struct buf input; /* body that was not passed on yet */
     size_t received;  /* bytes of body in all */
     size_t max_response_bytes;
@@ -39,7 +36,6 @@ struct http_call {
     bool finished; /* by libcurl, with result */
     CURLcode result;
     bool retried;
-    bool said_ms; /* retry-after-ms came: it goes before Retry-After */
 
     struct timer deadline;
     int64_t first_byte_timeout_ms, idle_timeout_ms;
@@ -70,11 +66,6 @@ struct sock {
 };
 
 /* --- end of a call --- */
-static void free_call(void *p)
-{
-    free(p);
-}
-
 static void set_ready(struct http_call *call)
 {
     if (call->ready)
@@ -114,13 +105,13 @@ static void release(struct http_call *call)
     buf_free(&call->input);
     DL_DELETE(client->calls, call);
     client->active--;
-    loop_free_later(client->loop, call, free_call);
+    loop_free_later(client->loop, call, free);
 }
 
 /* Released first, so that what done() starts can have the connection. */
 static void finish(struct http_call *call, const struct err *e)
 {
-    struct http_reply reply = call->reply;
+    struct http_reply reply = call->head.reply;
 
     release(call);
     call->handler->done(call->arg, &reply, e);
@@ -149,7 +140,7 @@ static bool may_resend(const struct http_call *call)
     bool dropped = call->result == CURLE_SEND_ERROR || call->result == CURLE_RECV_ERROR ||
                    call->result == CURLE_GOT_NOTHING || call->result == CURLE_HTTP2;
 
-    return dropped && !call->retried && call->reply.status == 0 && was_reused(call);
+    return dropped && !call->retried && call->head.reply.status == 0 && was_reused(call);
 }
 
 static void resend(struct http_call *call)
@@ -201,11 +192,11 @@ static bool pass_body(struct http_call *call)
 
 static void pass_one(struct http_call *call)
 {
-    if (call->head_ended && !call->head_told) {
+    if (call->head.ended && !call->head_told) {
         call->head_told = true;
-        call->reply.reused = was_reused(call);
+        call->head.reply.reused = was_reused(call);
         if (call->handler->head)
-            call->handler->head(call->arg, &call->reply);
+            call->handler->head(call->arg, &call->head.reply);
     }
     if (call->dead || (call->input.len > 0 && !pass_body(call)))
         return;
@@ -281,94 +272,14 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     return n;
 }
 
-/* Seconds, perhaps with a fraction, as milliseconds times scale / 1000; -1: no number. */
-static int64_t parse_delay(const char *s, int64_t scale)
-{
-    int64_t n = 0;
-    int digits = 0;
-
-    for (; *s >= '0' && *s <= '9'; s++, digits++) {
-        if (digits == RETRY_AFTER_DIGITS_MAX)
-            return -1;
-        n = n * 10 + (*s - '0');
-    }
-    if (digits == 0)
-        return -1;
-    n *= scale;
-    if (*s == '.')
-        for (s++; *s >= '0' && *s <= '9'; s++) {
-            scale /= 10;
-            n += (*s - '0') * scale;
-        }
-    return *s ? -1 : n;
-}
-
-static int64_t parse_retry_after(const char *value)
-{
-    int64_t ms = parse_delay(value, 1000);
-    time_t date;
-
-    if (ms >= 0)
-        return ms;
-    date = curl_getdate(value, NULL);
-    if (date == (time_t)-1)
-        return -1;
-    ms = (int64_t)date * 1000 - clock_wall_ms();
-    return ms > 0 ? ms : 0;
-}
-
-/* Copies the value of the header called name; false if line is another. */
-static bool header_value(const char *line, const char *name, char *value, size_t size)
-{
-    size_t len = strlen(name), n;
-
-    if (strncasecmp(line, name, len) != 0 || line[len] != ':')
-        return false;
-    line += len + 1;
-    line += strspn(line, " \t");
-    n = strcspn(line, "\r\n");
-    while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'))
-        n--;
-    if (n >= size)
-        return false;
-    memcpy(value, line, n);
-    value[n] = '\0';
-    return true;
-}
-
-static void take_header(struct http_call *call, const char *line)
-{
-    char value[64];
-    int64_t ms;
-
-    if (strncmp(line, "HTTP/", 5) == 0) { /* each answer starts over: 100 may come before the real one */
-        call->reply = (struct http_reply){ .retry_after_ms = -1 };
-        call->reply.status = strtol(line + strcspn(line, " "), NULL, 10);
-        call->said_ms = false;
-    } else if (line[0] == '\r' || line[0] == '\n') {
-        call->head_ended = call->reply.status >= 200;
-        set_ready(call);
-    } else if (header_value(line, "retry-after-ms", value, sizeof value)) {
-        ms = parse_delay(value, 1);
-        call->said_ms = ms >= 0;
-        if (call->said_ms)
-            call->reply.retry_after_ms = ms;
-    } else if (!call->said_ms && header_value(line, "retry-after", value, sizeof value)) {
-        call->reply.retry_after_ms = parse_retry_after(value);
-    }
-}
-
 static size_t on_header(char *data, size_t size, size_t n, void *arg)
 {
     struct http_call *call = arg;
-    char line[HEADER_LINE_BYTES];
 
     n *= size;
-    if (call->head_ended || n >= sizeof line) /* trailers, and what we never look at */
-        return n;
-    memcpy(line, data, n);
-    line[n] = '\0';
-    take_header(call, line);
+    http_head_line(&call->head, data, n);
+    if (call->head.ended)
+        set_ready(call);
     return n;
 }
 
@@ -494,90 +405,6 @@ unsigned http_active(const struct http_client *client)
 }
 
 /* --- start of a call --- */
-static enum err_code check_url(const char *url, struct err *e)
-{
-    CURLU *u = curl_url();
-    char *scheme = NULL;
-    CURLUcode rc = curl_url_set(u, CURLUPART_URL, url, 0);
-    enum err_code code = ERR_OK;
-
-    if (rc == CURLUE_OK)
-        rc = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
-    if (rc != CURLUE_OK)
-        code = err_set(e, ERR_INVALID, "URL: %s", curl_url_strerror(rc));
-    else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-        code = err_set(e, ERR_INVALID, "URL: neither http nor https");
-    curl_free(scheme);
-    curl_url_cleanup(u);
-    return code;
-}
-
-static void add_header(struct http_call *call, const char *line)
-{
-    struct curl_slist *list = curl_slist_append(call->headers, line);
-
-    if (!list)
-        abort();
-    call->headers = list;
-}
-
-static void set_method(struct http_call *call, const struct http_request *req)
-{
-    CURL *easy = call->easy;
-
-    if (strcmp(req->method, "HEAD") == 0) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-        return;
-    }
-    if (req->body || strcmp(req->method, "POST") == 0) {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, req->body ? req->body : "");
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(req->body ? req->body_len : 0));
-    }
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, req->method);
-}
-
-static void set_headers(struct http_call *call, const struct http_request *req)
-{
-    for (size_t i = 0; req->headers && req->headers[i]; i++)
-        add_header(call, req->headers[i]);
-    add_header(call, "Accept-Encoding: identity"); /* proxies hold back a compressed stream */
-    add_header(call, "Expect:");                   /* no round trip before the body */
-    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
-}
-
-static void set_trust(CURL *easy, const char *ca_file)
-{
-    if (!ca_file)
-        ca_file = ca_bundle();
-    if (ca_file[0]) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
-        curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, ca_file);
-    }
-    /* With a directory as well, libcurl would parse the bundle anew for each
-     * connection: 20 ms in which nothing else happens. */
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
-}
-
-static void set_connection(CURL *easy, const struct http_request *req)
-{
-    curl_easy_setopt(easy, CURLOPT_URL, req->url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_PROXY, req->proxy ? req->proxy : ""); /* "": not the environment's either */
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* rather a stream of a connection being made than another one */
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)req->connect_timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_BYTES);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, READ_BYTES);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "warbler");
-    set_trust(easy, req->ca_file);
-}
-
 static void set_callbacks(struct http_call *call)
 {
     curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
@@ -602,22 +429,20 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 {
     struct http_call *call;
 
-    if (check_url(req->url, e) != ERR_OK)
+    if (http_check_url(req->url, e) != ERR_OK)
         return NULL;
     call = mem_alloc(sizeof *call);
     call->client = client;
     call->handler = handler;
     call->arg = arg;
-    call->reply.retry_after_ms = -1;
+    http_head_init(&call->head);
     call->max_response_bytes = req->max_response_bytes;
     call->first_byte_timeout_ms = req->first_byte_timeout_ms;
     call->idle_timeout_ms = req->idle_timeout_ms;
     buf_init(&call->input, req->max_response_bytes);
     timer_init(&call->deadline, client->loop, on_deadline, call);
     call->easy = take_handle(client);
-    set_connection(call->easy, req);
-    set_method(call, req);
-    set_headers(call, req);
+    call->headers = http_set_options(call->easy, req);
     set_callbacks(call);
     DL_APPEND(client->calls, call);
     client->active++;
