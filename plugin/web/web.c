@@ -5,7 +5,7 @@
 #include "plugin/base/json.h"
 #include "plugin/base/metric.h"
 
-#define HEADERS_BYTES_MAX 16384U
+#define HEADERS_BYTES_MAX 8192U
 #define ERROR_BYTES_MAX (512U * 1024)
 
 static const char *common_headers(struct buf *out, const char *headers)
