@@ -169,7 +169,7 @@ void call_accepted(struct call *p, const struct msg_accepted *r, const struct er
     if (failed(e)) {
         why = webchat_refusal(e);
         metric_add(METRIC_MESSAGES_REFUSED, 1);
-        call_error(p, e->code == ERR_INVALID ? 400 : 503, e->code != ERR_INVALID, why.code, why.text);
+        call_error(p, why.status, why.status == 503, why.code, why.text);
         return;
     }
     p->seq = r->seq;
@@ -222,7 +222,7 @@ void call_beat(void *call)
     struct call *p = call;
 
     if (clock_mono_ms() >= p->deadline_ms) {
-        call_error(p, 504, true, "timeout", "There is no answer yet. Ask again with the same Idempotency-Key.");
+        call_error(p, 503, true, "timeout", "There is no answer yet. Ask again with the same Idempotency-Key.");
         return;
     }
     if (p->stream) {

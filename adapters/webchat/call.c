@@ -106,7 +106,7 @@ void call_not_opened(struct call *p, const struct err *e)
     if (e->code == ERR_NOT_FOUND)
         call_error(p, 404, false, "not_found", "There is no such conversation.");
     else
-        call_error(p, 503, true, why.code, why.text);
+        call_error(p, why.status, why.status == 503, why.code, why.text);
 }
 
 static void rate_error(struct call *p, int64_t wait_ms)
@@ -260,7 +260,7 @@ static void on_post(void *arg, struct http_in *req)
     if (question_read(&q, body, len) != ERR_OK)
         web_error(req, 400, NULL, "bad_request", q.why);
     else if (acceptable(w, req, &q))
-        opening_start(w, call_new(w, req, &q, key), q.conversation, token, key ? key : NULL);
+        opening_start(w, call_new(w, req, &q, key), q.conversation, token, key);
     question_fini(&q);
 }
 

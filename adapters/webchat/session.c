@@ -162,7 +162,7 @@ void session_unserved(struct session *s, const struct err *e)
 {
     struct refusal why = webchat_refusal(e);
 
-    log_warn(s->w->a->conf->name, "hello cannot be served: %s", e->text);
+    log_debug(s->w->a->conf->name, "hello cannot be served: %s", e->text); /* the store itself warns */
     session_error(s, why.code, why.text, NULL);
     session_close(s, WS_CLOSE_TRY_LATER, why.code);
 }

@@ -100,11 +100,13 @@ struct refusal webchat_refusal(const struct err *e)
     switch (e->code) {
     case ERR_FULL:
     case ERR_IO:
-        return (struct refusal){ "full", "The service cannot store anything now. Try again later." };
+        return (struct refusal){ "full", "The service cannot store anything now. Try again later.", 503 };
+    case ERR_TOO_LARGE:
+        return (struct refusal){ "too_long", "The message is too long.", 413 };
     case ERR_INVALID:
-        return (struct refusal){ "bad_frame", "This message cannot be taken." };
+        return (struct refusal){ "bad_frame", "This message cannot be taken.", 400 };
     default:
-        return (struct refusal){ "busy", "Too much is waiting here. Try again in a moment." };
+        return (struct refusal){ "busy", "Too much is waiting here. Try again in a moment.", 503 };
     }
 }
 
@@ -188,6 +190,8 @@ static void webchat_start(struct adapter *a)
     struct webchat *w = a->priv;
 
     w->running = true;
+    w->stopping = false;
+    timer_cancel(&w->stop_timer);
     w->online_due = true;
     defer_set(&w->later);
 }

@@ -70,9 +70,10 @@ static inline bool failed(const struct err *e)
     return e && e->code != ERR_OK;
 }
 
-/* What a sender is told when the host took its message not. */
+/* What a sender is told when the host did not take its message. */
 struct refusal {
     const char *code, *text;
+    int status; /* over HTTP; 503: trying again can help */
 };
 struct refusal webchat_refusal(const struct err *e);
 /* Gives a message to the host. */
