@@ -89,13 +89,27 @@ void client_free(struct client **client)
     *client = NULL;
 }
 
+static __attribute__((format(printf, 1, 0))) char *formatted(const char *fmt, va_list args)
+{
+    va_list again;
+    char *text;
+    int len;
+
+    va_copy(again, args);
+    len = vsnprintf(NULL, 0, fmt, args);
+    text = mem_alloc((size_t)len + 1);
+    vsnprintf(text, (size_t)len + 1, fmt, again);
+    va_end(again);
+    return text;
+}
+
 void client_say(struct client *c, const char *fmt, ...)
 {
     char *text;
     va_list args;
 
     va_start(args, fmt);
-    assert_true(vasprintf(&text, fmt, args) >= 0);
+    text = formatted(fmt, args);
     va_end(args);
     assert_non_null(c->ws);
     assert_int_equal(ws_send(c->ws, text, strlen(text)), ERR_OK);
@@ -127,7 +141,7 @@ void client_expect(struct client *c, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    assert_true(vasprintf(&want, fmt, args) >= 0);
+    want = formatted(fmt, args);
     va_end(args);
     assert_string_equal(client_next(c), want);
     free(want);
@@ -202,7 +216,7 @@ int64_t client_message(struct client *c, const char *id, const char *text)
 
 /* --- HTTP --- */
 
-static void raw_send(struct raw *r, const char *data, size_t len)
+static void peer_send(struct peer *r, const char *data, size_t len)
 {
     while (len > 0) {
         ssize_t n = send(r->fd, data, len, MSG_NOSIGNAL);
@@ -217,10 +231,10 @@ static void raw_send(struct raw *r, const char *data, size_t len)
     }
 }
 
-struct raw *raw_open(struct world *w, const char *head, const char *body)
+struct peer *peer_open(struct world *w, const char *head, const char *body)
 {
     struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)server_port(w->server)) };
-    struct raw *r = mem_alloc(sizeof *r);
+    struct peer *r = mem_alloc(sizeof *r);
     int little = 4096; /* so that it does not take much to be a slow reader */
     struct buf text;
 
@@ -240,12 +254,12 @@ struct raw *raw_open(struct world *w, const char *head, const char *body)
         buf_addf(&text, "Content-Length: %zu\r\n", strlen(body));
     buf_addf(&text, "\r\n%s", body ? body : "");
     assert_int_equal(buf_error(&text), ERR_OK);
-    raw_send(r, text.data, text.len);
+    peer_send(r, text.data, text.len);
     buf_free(&text);
     return r;
 }
 
-struct raw *raw_ws(struct world *w, const char *headers)
+struct peer *peer_ws(struct world *w, const char *headers)
 {
     char head[1024];
 
@@ -253,11 +267,11 @@ struct raw *raw_ws(struct world *w, const char *headers)
              "GET /chat/ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s",
              headers);
-    return raw_open(w, head, NULL);
+    return peer_open(w, head, NULL);
 }
 
 /* RFC 6455 section 5.2; a mask of zeros is one, too. */
-void raw_frame(struct raw *r, int opcode, const char *data, size_t len)
+void peer_frame(struct peer *r, int opcode, const char *data, size_t len)
 {
     unsigned char head[8] = { (unsigned char)(0x80 | opcode), (unsigned char)(0x80 | (len < 126 ? len : 126)) };
     size_t head_len = 2;
@@ -266,16 +280,16 @@ void raw_frame(struct raw *r, int opcode, const char *data, size_t len)
         head[head_len++] = (unsigned char)(len >> 8);
         head[head_len++] = (unsigned char)len;
     }
-    raw_send(r, (const char *)head, head_len + 4);
-    raw_send(r, data, len);
+    peer_send(r, (const char *)head, head_len + 4);
+    peer_send(r, data, len);
 }
 
-void raw_say(struct raw *r, const char *text)
+void peer_say(struct peer *r, const char *text)
 {
-    raw_frame(r, 1, text, strlen(text));
+    peer_frame(r, 1, text, strlen(text));
 }
 
-static void raw_read(struct raw *r)
+static void peer_read(struct peer *r)
 {
     char part[65536];
     ssize_t n;
@@ -289,57 +303,63 @@ static void raw_read(struct raw *r)
 }
 
 struct wanted {
-    struct raw *r;
+    struct peer *r;
     const char *part;
+    size_t searched; /* bytes that hold no beginning of it */
 };
 
 static bool has_part(void *arg)
 {
-    const struct wanted *wanted = arg;
+    struct wanted *wanted = arg;
+    const struct buf *in = &wanted->r->in;
+    size_t len = strlen(wanted->part);
 
-    raw_read(wanted->r);
-    return memmem(buf_str(&wanted->r->in), wanted->r->in.len, wanted->part, strlen(wanted->part)) != NULL;
+    peer_read(wanted->r);
+    if (memmem(buf_str(in) + wanted->searched, in->len - wanted->searched, wanted->part, len))
+        return true;
+    wanted->searched = in->len < len ? 0 : in->len - len + 1;
+    return false;
 }
 
-const char *raw_until(struct raw *r, const char *part)
+const char *peer_until(struct peer *r, const char *part)
 {
-    world_until(r->w, has_part, &(struct wanted){ r, part }, part);
+    world_until(r->w, has_part, &(struct wanted){ .r = r, .part = part }, part);
     return buf_str(&r->in);
 }
 
 static bool at_end(void *arg)
 {
-    struct raw *r = arg;
+    struct peer *r = arg;
 
-    raw_read(r);
+    peer_read(r);
     return r->eof;
 }
 
-const char *raw_all(struct raw *r)
+const char *peer_all(struct peer *r)
 {
     world_until(r->w, at_end, r, "the end of an answer");
     return buf_str(&r->in);
 }
 
-const char *raw_body(struct raw *r)
+const char *peer_body(struct peer *r)
 {
-    const char *end = strstr(raw_all(r), "\r\n\r\n");
+    const char *end = strstr(peer_all(r), "\r\n\r\n");
 
     return end ? end + 4 : "";
 }
 
-int raw_status(struct raw *r)
+int peer_status(struct peer *r)
 {
-    const char *head = raw_until(r, "\r\n\r\n");
+    const char *head = peer_until(r, "\r\n\r\n");
 
     assert_int_equal(strncmp(head, "HTTP/1.1 ", 9), 0);
     return (int)strtol(head + 9, NULL, 10);
 }
 
-void raw_free(struct raw **raw)
+void peer_free(struct peer **peer)
 {
-    close((*raw)->fd);
-    buf_free(&(*raw)->in);
-    free(*raw);
-    *raw = NULL;
+    close((*peer)->fd);
+    buf_free(&(*peer)->in);
+    free(*peer);
+    *peer = NULL;
 }

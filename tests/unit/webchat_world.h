@@ -65,6 +65,11 @@ void world_pause(struct world *w);
 void world_resume(struct world *w);
 void world_step(struct world *w); /* one job, while paused */
 
+/* webchat_host.c */
+extern const struct adapter_host world_host;
+void world_work(void *world);
+void world_host_fini(struct world *w);
+
 /* An event of the bot: an edit if it was sent before. reply_seq 0: the newest message of the chat. */
 struct world_event {
     const char *chat, *id, *text;
@@ -105,22 +110,22 @@ struct client *client_new(struct world *w, const char *visitor, const char *memb
 int64_t client_message(struct client *c, const char *id, const char *text);
 
 /* --- HTTP clients, byte by byte --- */
-struct raw {
+struct peer {
     struct world *w;
     int fd;
     struct buf in;
     bool eof;
 };
 /* head: request line and headers, each with CRLF; Host and Connection: close are added where absent. */
-struct raw *raw_open(struct world *w, const char *head, const char *body);
+struct peer *peer_open(struct world *w, const char *head, const char *body);
 /* A WebSocket whose client reads only when it is told to. */
-struct raw *raw_ws(struct world *w, const char *headers);
-void raw_frame(struct raw *r, int opcode, const char *data, size_t len); /* at most 125 bytes, or of 126 to 65535 */
-void raw_say(struct raw *r, const char *text);
-const char *raw_until(struct raw *r, const char *part); /* turns until it came; all that came */
-const char *raw_all(struct raw *r);                     /* turns until the end */
-const char *raw_body(struct raw *r);                    /* the same, without head */
-int raw_status(struct raw *r);
-void raw_free(struct raw **r);
+struct peer *peer_ws(struct world *w, const char *headers);
+void peer_frame(struct peer *r, int opcode, const char *data, size_t len); /* at most 125 bytes, or of 126 to 65535 */
+void peer_say(struct peer *r, const char *text);
+const char *peer_until(struct peer *r, const char *part); /* turns until it came; all that came */
+const char *peer_all(struct peer *r);                     /* turns until the end */
+const char *peer_body(struct peer *r);                    /* the same, without head */
+int peer_status(struct peer *r);
+void peer_free(struct peer **r);
 
 #endif
