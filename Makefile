@@ -42,6 +42,7 @@ SOURCES   := $(filter-out $(MAIN),$(wildcard plugin/*.c plugin/*/*.c config/*.c)
 TESTS     := $(wildcard tests/unit/test_*.c tests/conform/test_*.c)
 SUPPORT   := $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/conform/*.c))
 FUZZERS   := $(wildcard tests/fuzz/fuzz_*.c)
+E2E       := $(wildcard tests/build tests/e2e)
 
 # --- flags -----------------------------------------------------------------
 
@@ -188,10 +189,10 @@ E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURD
 test: $(asan_TESTS) $(valgrind_TESTS) $(PROGRAMS) ## install what is missing, build with sanitizers, run every test
 	@if scripts/deps fuzz 2>/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --valgrind $(valgrind_TESTS) --fuzz $(fuzz_BINARIES) \
-	    --e2e $(wildcard tests/e2e)
+	    --e2e $(E2E)
 
 check: $(asan_TESTS) $(PROGRAMS) ## the fast tests, under a minute
-	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --e2e $(wildcard tests/e2e) --fast
+	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --e2e $(E2E) --fast
 
 lint: deps $(if $(MAIN),build/gen/warbler.conf.5) ## what clang-tidy, cppcheck, shellcheck and the house rules find
 	@CC='$(CC)' PYTHON='$(PYTHON)' LINT_FLAGS=$(call quoted,-std=c17 $(HOUSE_CPPFLAGS)) scripts/lint

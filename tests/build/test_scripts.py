@@ -1,0 +1,221 @@
+"""The build's own scripts: what they make, find and count."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
+
+
+def run(script, *args, cwd=None, env=None, python=False):
+    command = [sys.executable] * python + [str(SCRIPTS / script), *map(str, args)]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+
+
+def write(path, text, mode=0o644):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+# --- embed, registry ---
+
+def embedded(tmp_path, **files):
+    """Compiles what embed prints; returns what a C program finds in the table."""
+    for name, data in files.items():
+        (tmp_path / name.replace("_", ".")).write_bytes(data)
+    made = run("embed", "page.h", "pages", *sorted(tmp_path.iterdir()))
+    assert made.returncode == 0, made.stderr
+    write(tmp_path / "page.h", "#include <stddef.h>\nstruct page { const char *name, *type, *etag; const unsigned char *data; "
+                               "size_t len; }; extern const struct page pages[];\n")
+    write(tmp_path / "pages.c", made.stdout)
+    write(tmp_path / "main.c", '#include <stdio.h>\n#include "page.h"\nint main(void) { for (const struct page *p = pages; '
+                               'p->name; p++) { printf("%s|%s|%s|", p->name, p->type, p->etag); for (size_t i = 0; '
+                               'i < p->len; i++) printf("%02x", p->data[i]); printf("\\n"); } return 0; }\n')
+    subprocess.run(["cc", "-Wall", "-Werror", "-o", "show", "main.c", "pages.c"], cwd=tmp_path, check=True)
+    shown = subprocess.run(["./show"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    return [line.split("|") for line in shown.splitlines()]
+
+
+def test_embed_keeps_every_byte(tmp_path):
+    every = bytes(range(256)) * 5
+    (script, script_type, _, script_hex), (page, page_type, _, page_hex) = embedded(tmp_path, b_js=every, index_html=b"<p>")
+    assert (script, script_type) == ("b.js", "text/javascript; charset=utf-8")
+    assert bytes.fromhex(script_hex) == every
+    assert (page, page_type, bytes.fromhex(page_hex)) == ("index.html", "text/html; charset=utf-8", b"<p>")
+
+
+def test_embed_tells_versions_apart(tmp_path):
+    etags = []
+    for i, data in enumerate((b"a {}", b"b {}", b"a {}")):
+        (tmp_path / str(i)).mkdir()
+        etags.append(embedded(tmp_path / str(i), a_css=data)[0][2])
+    first, second, third = etags
+    assert first != second and first == third
+    assert first.startswith('"') and first.endswith('"')
+
+
+@pytest.mark.parametrize("name, data", [("page.xyz", b"x"), ("page.html", b"")])
+def test_embed_refuses(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    assert run("embed", "page.h", "pages", tmp_path / name).returncode != 0
+
+
+def test_registry_ends_with_null():
+    table = run("registry", "one", "two").stdout
+    assert table.index("&adapter_one,") < table.index("&adapter_two,") < table.index("NULL,")
+
+
+# --- lint ---
+
+@pytest.mark.parametrize("path, include, allowed", [
+    ("plugin/base/a.c", '"plugin/base/b.h"', True),
+    ("plugin/base/a.c", '"plugin/net/loop.h"', False),
+    ("plugin/base/a.c", '"buf.h"', False),
+    ("plugin/net/a.c", "<libwebsockets.h>", True),
+    ("plugin/web/a.c", "<libwebsockets.h>", False),
+    ("plugin/model/a.c", "<curl/curl.h>", False),
+    ("plugin/net/a.c", '"config/config.h"', False),
+    ("config/a.c", "<libconfig.h>", True),
+    ("config/a.c", '"plugin/net/loop.h"', False),
+    ("plugin/store/a.c", "<sqlite3.h>", True),
+    ("plugin/chat/a.c", "<sqlite3.h>", False),
+    ("plugin/chat/a.c", '"plugin/adapter.h"', True),
+    ("plugin/chat/a.c", '"plugin/web/web.h"', False),
+    ("plugin/chat/a.c", '"adapters/webchat/pages.h"', False),
+    ("plugin/chat/a.c", '"plugin/daemon.h"', False),
+    ("plugin/adapter.h", '"config/config.h"', True),
+    ("plugin/adapter.h", '"plugin/chat/chat.h"', False),
+    ("adapters/one/a.c", '"plugin/adapter.h"', True),
+    ("adapters/one/a.c", '"config/schema.h"', True),
+    ("adapters/one/a.c", '"config/config.h"', False),
+    ("adapters/one/a.c", '"adapters/one/codec.h"', True),
+    ("adapters/one/a.c", '"adapters/two/codec.h"', False),
+    ("adapters/one/a.c", '"plugin/chat/chat.h"', False),
+    ("plugin/daemon.c", '"plugin/chat/chat.h"', True),
+    ("plugin/main.c", '"plugin/daemon.h"', True),
+])
+def test_layers(tmp_path, path, include, allowed):
+    write(tmp_path / path, f"#include {include}\n")
+    found = run("lint-includes", path, cwd=tmp_path, python=True)
+    assert (found.returncode == 0) == allowed, found.stdout
+    assert allowed or f"{path}:1: " in found.stdout
+
+
+@pytest.mark.parametrize("line, clean", [
+    ("strcpy(a, b);", False),
+    ("x = atoi (s);", False),
+    ("return(sprintf(a, b));", False),
+    ("my_strcpy(a, b);", True),
+    ("ops->sleep(1);", True),
+    ("snprintf(a, n, b);", True),
+    ("/* no strcpy(a, b) here */", True),
+    ("// nor strcpy(a, b)", True),
+    ('log_info("strcpy(%s)", a);', True),
+    ("/* a comment that\n * goes on: strcpy(a)\n */ strcat(a, b);", False),
+    ("/* a comment that\n * goes on: strcpy(a)\n */", True),
+    ("/* TODO: later */", False),
+    ("usleep(10);", False),
+])
+def test_banned(tmp_path, line, clean):
+    write(tmp_path / "a.c", line + "\n")
+    found = run("lint-banned", "a.c", cwd=tmp_path)
+    assert (found.returncode == 0) == clean, found.stdout
+
+
+# --- the test runner ---
+
+PASSES = "#!/bin/sh\necho 1..2\necho 'ok 1 - a'\necho 'ok 2 - b'\n"
+SKIPS = "#!/bin/sh\necho 1..2\necho 'ok 1 - a'\necho 'not ok 2 # SKIP b'\n"
+FAILS = "#!/bin/sh\necho 1..2\necho 'ok 1 - a'\necho 'not ok 2 - b'\nexit 1\n"
+CRASHES = "#!/bin/sh\necho 1..3\necho 'ok 1 - a'\nkill -SEGV $$\n"
+LEAKS = "#!/bin/sh\necho 1..1\necho 'ok 1 - a'\nexit 23\n"
+SILENT = "#!/bin/sh\nexit 0\n"
+
+
+@pytest.mark.parametrize("program, closing", [
+    (PASSES, "2 passed, 0 failed, 0 skipped"),
+    (SKIPS, "1 passed, 0 failed, 1 skipped"),
+    (FAILS, "1 passed, 1 failed, 0 skipped"),
+    (CRASHES, "1 passed, 2 failed, 0 skipped"),
+    (LEAKS, "1 passed, 1 failed, 0 skipped"),
+    (SILENT, "0 passed, 1 failed, 0 skipped"),
+])
+def test_unit_tests_are_counted(tmp_path, program, closing):
+    write(tmp_path / "test_a", program, 0o755)
+    done = run("test-run", "--unit", "./test_a", cwd=tmp_path, python=True)
+    assert done.stdout.splitlines()[-1] == closing, done.stdout
+    assert (done.returncode == 0) == (" 0 failed" in closing)
+
+
+E2E = """import pytest
+def test_good(): pass
+def test_bad(): assert {bad} == 0
+def test_not_here(): pytest.skip("missing: a browser")
+def test_elsewhere(): pytest.skip("only as root")
+@pytest.mark.slow
+def test_long(): pass
+"""
+
+
+@pytest.mark.parametrize("bad, ci, options, closing", [
+    (0, "", [], "3 passed, 0 failed, 2 skipped"),
+    (1, "", [], "2 passed, 1 failed, 2 skipped"),
+    (0, "", ["--fast"], "2 passed, 0 failed, 2 skipped"),
+    (0, "true", [], "3 passed, 1 failed, 1 skipped"),
+])
+def test_pytest_is_counted(tmp_path, bad, ci, options, closing):
+    write(tmp_path / "test_e.py", E2E.format(bad=bad))
+    done = run("test-run", "--e2e", "test_e.py", *options, cwd=tmp_path, env={**os.environ, "CI": ci}, python=True)
+    assert done.stdout.splitlines()[-1] == closing, done.stdout
+    assert (done.returncode == 0) == (" 0 failed" in closing)
+
+
+def test_broken_test_file_fails(tmp_path):
+    write(tmp_path / "test_e.py", "import nothing_of_this_name\n")
+    done = run("test-run", "--e2e", "test_e.py", cwd=tmp_path, python=True)
+    assert done.stdout.splitlines()[-1] == "0 passed, 1 failed, 0 skipped" and done.returncode == 1
+
+
+# --- deps ---
+
+@pytest.fixture
+def bare(tmp_path):
+    """A machine with the basic tools and an apt-get that writes down what it was asked for."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("sh", "cat", "cut", "env", "grep", "head", "id", "sed", "sort", "tr"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    write(tools / "apt-get", f"#!/bin/sh\necho \"$@\" >> {tmp_path}/asked\n", 0o755)
+    write(tools / "sudo", '#!/bin/sh\n"$@"\n', 0o755)
+    return {"PATH": str(tools)}
+
+
+def test_deps_names_what_is_missing(bare, tmp_path):
+    found = run("deps", "build", env=bare)
+    assert found.returncode == 1
+    assert "cc pkg-config libwebsockets libcurl" in found.stderr and "apt-get install gcc libc6-dev" in found.stderr
+    assert not (tmp_path / "asked").exists()
+
+
+def test_deps_installs_after_saying_what(bare, tmp_path):
+    found = run("deps", "--install", "build", env=bare)
+    assert found.returncode == 1, "this apt-get installs nothing"
+    assert found.stdout.startswith("Not here yet, to be installed with apt-get: gcc libc6-dev")
+    update, install = (tmp_path / "asked").read_text().splitlines()
+    assert update.endswith(" update") and " install gcc libc6-dev " in install
+
+
+def test_deps_makes_do_without_what_is_optional(bare, tmp_path):
+    for tool, answer in (("cc", 0), ("pkg-config", 0), ("python3", 0), ("curl", 0), ("valgrind", 0)):
+        write(tmp_path / "bin" / tool, f"#!/bin/sh\nexit {answer}\n", 0o755)
+    found = run("deps", "--install", "build", "test", env=bare)
+    assert found.returncode == 0, found.stderr
+    assert "Not here: clang libfuzzer chromium chromedriver" in found.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert " install chromium chromium-driver clang " in asked[1]
