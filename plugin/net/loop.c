@@ -135,6 +135,7 @@ void loop_free(struct loop **loop)
 
     if (!l)
         return;
+    on_woken(l); /* who posts may have ended without waiting for the loop to look */
     assert(!timers_first(&l->timers) && ring_empty(&l->deferred));
     dns_free(&l->dns);
     lws_host_free(&l->lws);

@@ -22,7 +22,7 @@ struct loop;
 /* fd_limit: the most descriptors that the process will hold open; 0 takes the
  * soft RLIMIT_NOFILE. The loop's thread is the one that calls this. */
 enum err_code loop_new(int fd_limit, struct loop **loop_r, struct err *e);
-void loop_free(struct loop **loop); /* every registration must be gone; runs pending loop_free_later */
+void loop_free(struct loop **loop); /* every registration must be gone; runs what is posted and loop_free_later */
 
 void loop_run(struct loop *loop);   /* until loop_stop() */
 void loop_stop(struct loop *loop);  /* loop_run() returns after the current turn */
