@@ -239,12 +239,12 @@ static size_t take_jobs(struct store *s)
 
 static void give_results(struct store *s, size_t n)
 {
+    metric_add(METRIC_STORE_JOBS, (int64_t)n);
     pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; i < n; i++)
         DL_APPEND(s->results, s->batch[i]);
     post_results(s);
     pthread_mutex_unlock(&s->mutex);
-    metric_add(METRIC_STORE_JOBS, (int64_t)n);
 }
 
 /* A job that found before it wrote anything that it must not: only it fails. */

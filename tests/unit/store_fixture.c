@@ -9,7 +9,7 @@
 #include "plugin/base/mem.h"
 
 /* --- the store and its directory --- */
-int fixture_setup_shut(void **state)
+int fx_setup_shut(void **state)
 {
     struct fixture *f = mem_alloc(sizeof *f);
     struct err e = ERR_INIT;
@@ -23,14 +23,14 @@ int fixture_setup_shut(void **state)
     return 0;
 }
 
-int fixture_setup(void **state)
+int fx_setup(void **state)
 {
-    fixture_setup_shut(state);
-    fixture_open(*state);
+    fx_setup_shut(state);
+    fx_open(*state);
     return 0;
 }
 
-int fixture_teardown(void **state)
+int fx_teardown(void **state)
 {
     struct fixture *f = *state;
     store_close(&f->store);
@@ -43,38 +43,38 @@ int fixture_teardown(void **state)
     return rc;
 }
 
-void fixture_open(struct fixture *f)
+void fx_open(struct fixture *f)
 {
     struct err e = ERR_INIT;
     if (store_open(f->loop, f->dir, true, &f->store, &e))
         fail_msg("cannot open: %s", e.text);
 }
 
-void fixture_reopen(struct fixture *f)
+void fx_reopen(struct fixture *f)
 {
     store_close(&f->store);
-    fixture_open(f);
+    fx_open(f);
 }
 
-void fixture_wait(struct fixture *f)
+void fx_wait(struct fixture *f)
 {
     while (f->waiting)
         loop_turn(f->loop, true);
 }
 
-char *fixture_path(struct fixture *f, const char *name)
+char *fx_path(struct fixture *f, const char *name)
 {
     char path[128];
     snprintf(path, sizeof path, "%s/%s", f->dir, name);
     return arena_dup(f->arena, path);
 }
 
-const char *fixture_sql(struct fixture *f, const char *sql)
+const char *fx_sql(struct fixture *f, const char *sql)
 {
     sqlite3 *db;
     sqlite3_stmt *stmt;
     const char *value = NULL;
-    assert_int_equal(sqlite3_open(fixture_path(f, "warbler.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(fx_path(f, "warbler.db"), &db), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
     if (sqlite3_step(stmt) == SQLITE_ROW)
         value = arena_dup(f->arena, (const char *)sqlite3_column_text(stmt, 0));
@@ -92,7 +92,7 @@ static void finish_call(struct fixture *f, const struct err *e)
 
 static enum err_code wait_for(struct fixture *f)
 {
-    fixture_wait(f);
+    fx_wait(f);
     return f->err.code;
 }
 
@@ -136,7 +136,7 @@ static void got_msgs(void *arg, const struct store_msg *msgs, size_t n, const st
 }
 
 /* --- the journal --- */
-struct store_msg person(int64_t seq, const char *sender, const char *id)
+struct store_msg fx_person(int64_t seq, const char *sender, const char *id)
 {
     return (struct store_msg){ .seq = seq,
                                .time_ms = 1000 * seq,
@@ -162,7 +162,7 @@ static const char *channel_name(struct fixture *f, const char *chat)
     return arena_dup(f->arena, name);
 }
 
-enum err_code accept_msg(struct fixture *f, const char *chat, const struct store_msg *m)
+enum err_code fx_accept_msg(struct fixture *f, const char *chat, const struct store_msg *m)
 {
     start_call(f);
     struct store_accept a = { .account = "web", .channel = channel_name(f, chat), .msg = *m };
@@ -170,17 +170,17 @@ enum err_code accept_msg(struct fixture *f, const char *chat, const struct store
     return wait_for(f);
 }
 
-int64_t accept_ok(struct fixture *f, const char *chat, int64_t seq)
+int64_t fx_accept_ok(struct fixture *f, const char *chat, int64_t seq)
 {
     char id[32];
     snprintf(id, sizeof id, "m%lld", (long long)seq);
-    struct store_msg m = person(seq, "ann", id);
-    assert_int_equal(accept_msg(f, chat, &m), ERR_OK);
+    struct store_msg m = fx_person(seq, "ann", id);
+    assert_int_equal(fx_accept_msg(f, chat, &m), ERR_OK);
     assert_false(f->accepted.duplicate);
     return f->accepted.channel_id;
 }
 
-enum err_code turn_of(struct fixture *f, int64_t channel, int64_t lead, const int64_t *seqs, size_t n,
+enum err_code fx_turn_of(struct fixture *f, int64_t channel, int64_t lead, const int64_t *seqs, size_t n,
                       const int64_t *drop, size_t n_drop)
 {
     start_call(f);
@@ -188,14 +188,14 @@ enum err_code turn_of(struct fixture *f, int64_t channel, int64_t lead, const in
     return wait_for(f);
 }
 
-enum err_code finish_full(struct fixture *f, const struct store_finish *in)
+enum err_code fx_finish_full(struct fixture *f, const struct store_finish *in)
 {
     start_call(f);
     store_finish(f->store, in, got_error, f);
     return wait_for(f);
 }
 
-enum err_code finish_parts(struct fixture *f, int64_t channel, int64_t lead, enum store_outcome outcome, int64_t answer,
+enum err_code fx_finish_parts(struct fixture *f, int64_t channel, int64_t lead, enum store_outcome outcome, int64_t answer,
                            size_t n_parts)
 {
     char id[32], txn[8][32], text[8][32];
@@ -222,12 +222,12 @@ enum err_code finish_parts(struct fixture *f, int64_t channel, int64_t lead, enu
                                .answer = answer ? &m : NULL,
                                .parts = n_parts ? parts : NULL,
                                .n_parts = n_parts };
-    return finish_full(f, &in);
+    return fx_finish_full(f, &in);
 }
 
-enum err_code finish_with(struct fixture *f, int64_t channel, int64_t lead, enum store_outcome outcome, int64_t answer)
+enum err_code fx_finish_with(struct fixture *f, int64_t channel, int64_t lead, enum store_outcome outcome, int64_t answer)
 {
-    return finish_parts(f, channel, lead, outcome, answer, 0);
+    return fx_finish_parts(f, channel, lead, outcome, answer, 0);
 }
 
 static void got_pending(void *arg, const struct store_pending *p, size_t n, const struct err *e)
@@ -241,14 +241,14 @@ static void got_pending(void *arg, const struct store_pending *p, size_t n, cons
     finish_call(f, e);
 }
 
-enum err_code pending(struct fixture *f)
+enum err_code fx_pending(struct fixture *f)
 {
     start_call(f);
     store_pending(f->store, got_pending, f);
     return wait_for(f);
 }
 
-enum err_code channel_put(struct fixture *f, const struct store_channel *c)
+enum err_code fx_channel_put(struct fixture *f, const struct store_channel *c)
 {
     start_call(f);
     store_channel_put(f->store, c, got_error, f);
@@ -269,28 +269,28 @@ static void got_outs(void *arg, const struct store_out *outs, size_t n, const st
     finish_call(f, e);
 }
 
-enum err_code out_list(struct fixture *f, int64_t after, int limit)
+enum err_code fx_out_list(struct fixture *f, int64_t after, int limit)
 {
     start_call(f);
     store_out_list(f->store, after, limit, got_outs, f);
     return wait_for(f);
 }
 
-enum err_code on_row(struct fixture *f, row_call *call, int64_t id)
+enum err_code fx_on_row(struct fixture *f, row_call *call, int64_t id)
 {
     start_call(f);
     call(f->store, id, got_error, f);
     return wait_for(f);
 }
 
-enum err_code out_sent(struct fixture *f, int64_t id, const char *platform_id)
+enum err_code fx_out_sent(struct fixture *f, int64_t id, const char *platform_id)
 {
     start_call(f);
     store_out_sent(f->store, id, platform_id, got_error, f);
     return wait_for(f);
 }
 
-enum err_code out_dead(struct fixture *f, int64_t id, const char *reason)
+enum err_code fx_out_dead(struct fixture *f, int64_t id, const char *reason)
 {
     start_call(f);
     store_out_dead(f->store, id, reason, got_error, f);
@@ -310,7 +310,7 @@ static void got_items(void *arg, const struct store_item *items, size_t n, const
     finish_call(f, e);
 }
 
-enum err_code queue_list(struct fixture *f, int limit)
+enum err_code fx_queue_list(struct fixture *f, int limit)
 {
     start_call(f);
     store_queue_list(f->store, limit, got_items, f);
@@ -327,14 +327,14 @@ static void got_loaded(void *arg, const struct store_loaded *r, const struct err
     got_msgs(f, r->msgs, r->n, e);
 }
 
-enum err_code load(struct fixture *f, const char *chat, int n)
+enum err_code fx_load(struct fixture *f, const char *chat, int n)
 {
     start_call(f);
     store_load(f->store, "web", channel_name(f, chat), n, got_loaded, f);
     return wait_for(f);
 }
 
-enum err_code history(struct fixture *f, int64_t channel, int64_t after, int limit)
+enum err_code fx_history(struct fixture *f, int64_t channel, int64_t after, int limit)
 {
     start_call(f);
     store_history(f->store, channel, after, limit, got_msgs, f);
@@ -346,7 +346,7 @@ static void got_answer(void *arg, const struct store_msg *msg, const struct err 
     got_msgs(arg, msg, msg != NULL, e);
 }
 
-enum err_code answer_to(struct fixture *f, int64_t channel, int64_t seq)
+enum err_code fx_answer_to(struct fixture *f, int64_t channel, int64_t seq)
 {
     start_call(f);
     store_answer(f->store, channel, seq, got_answer, f);
@@ -360,7 +360,7 @@ static void got_flag(void *arg, bool flag, const struct err *e)
     finish_call(f, e);
 }
 
-enum err_code prune(struct fixture *f, int64_t before_ms)
+enum err_code fx_prune(struct fixture *f, int64_t before_ms)
 {
     start_call(f);
     store_prune(f->store, before_ms, got_flag, f);
@@ -368,7 +368,7 @@ enum err_code prune(struct fixture *f, int64_t before_ms)
 }
 
 /* --- facts --- */
-enum err_code kv_put(struct fixture *f, const char *key, const char *value, int64_t expires_ms)
+enum err_code fx_kv_put(struct fixture *f, const char *key, const char *value, int64_t expires_ms)
 {
     start_call(f);
     store_kv_put(f->store, "web", key, value, expires_ms, got_error, f);
@@ -383,14 +383,14 @@ static void got_value(void *arg, const char *value, int64_t expires_ms, const st
     finish_call(f, e);
 }
 
-enum err_code kv_get(struct fixture *f, const char *key)
+enum err_code fx_kv_get(struct fixture *f, const char *key)
 {
     start_call(f);
     store_kv_get(f->store, "web", key, got_value, f);
     return wait_for(f);
 }
 
-enum err_code beat(struct fixture *f)
+enum err_code fx_beat(struct fixture *f)
 {
     start_call(f);
     store_beat(f->store, got_flag, f);

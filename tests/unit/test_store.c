@@ -61,13 +61,13 @@ static void test_accept_keeps_all_members(void **state)
                            .reply_to = "b5",
                            .lang = "zh",
                            .text = "line\nline %s" };
-    assert_int_equal(accept_msg(f, "x", &m), ERR_OK);
+    assert_int_equal(fx_accept_msg(f, "x", &m), ERR_OK);
     assert_false(f->accepted.duplicate);
     assert_int_equal(f->accepted.seq, 7);
     assert_int_equal(f->accepted.turn, 3);
     assert_int_equal(f->accepted.outcome, STORE_SILENT);
-    fixture_reopen(f);
-    assert_int_equal(load(f, "x", 10), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK);
     assert_int_equal(f->n, 1);
     assert_same_msg(f->msgs, &m);
     assert_int_equal(f->channel.id, f->accepted.channel_id);
@@ -89,11 +89,11 @@ static void test_accept_finds_duplicates(void **state)
         { "x", "bob", "m1", true },
         { "x", "ann", "b50", false }, /* the bot's ids are not people's */
     };
-    int64_t channel = accept_ok(f, "x", 1);
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 50), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 50), ERR_OK);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct store_msg m = person(100 + (int64_t)i, cases[i].sender, cases[i].id);
-        assert_int_equal(accept_msg(f, cases[i].chat, &m), ERR_OK);
+        struct store_msg m = fx_person(100 + (int64_t)i, cases[i].sender, cases[i].id);
+        assert_int_equal(fx_accept_msg(f, cases[i].chat, &m), ERR_OK);
         assert_int_equal(f->accepted.duplicate, cases[i].duplicate);
         if (!cases[i].duplicate)
             assert_int_equal(f->accepted.seq, m.seq);
@@ -103,22 +103,22 @@ static void test_accept_finds_duplicates(void **state)
 static void test_duplicate_tells_the_first_ones_fate(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    struct store_msg again = person(9, "ann", "m1");
-    assert_int_equal(accept_msg(f, "x", &again), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    struct store_msg again = fx_person(9, "ann", "m1");
+    assert_int_equal(fx_accept_msg(f, "x", &again), ERR_OK);
     assert_true(f->accepted.duplicate);
     assert_int_equal(f->accepted.seq, 1);
     assert_int_equal(f->accepted.turn, 0);
     assert_int_equal(f->accepted.outcome, STORE_PENDING);
     assert_int_equal(f->accepted.channel_id, channel);
 
-    assert_int_equal(finish_with(f, channel, 1, STORE_NOTICED, 2), ERR_OK);
-    assert_int_equal(accept_msg(f, "x", &again), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_NOTICED, 2), ERR_OK);
+    assert_int_equal(fx_accept_msg(f, "x", &again), ERR_OK);
     assert_true(f->accepted.duplicate);
     assert_int_equal(f->accepted.seq, 1);
     assert_int_equal(f->accepted.turn, 1);
     assert_int_equal(f->accepted.outcome, STORE_NOTICED);
-    assert_int_equal(load(f, "x", 10), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK);
     ASSERT_SEQS(f, 1, 2);
 }
 
@@ -144,13 +144,13 @@ static void test_accept_moves_the_position(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct store_accept a = { .account = "web",
                                   .channel = "web:x",
-                                  .msg = person(1 + (int64_t)i, "ann", cases[i].id),
+                                  .msg = fx_person(1 + (int64_t)i, "ann", cases[i].id),
                                   .position = cases[i].position };
         f->waiting = true;
         store_accept(f->store, &a, got_plain, f);
-        fixture_wait(f);
+        fx_wait(f);
         assert_int_equal(f->err.code, ERR_OK);
-        assert_int_equal(kv_get(f, STORE_KEY_POSITION), ERR_OK);
+        assert_int_equal(fx_kv_get(f, STORE_KEY_POSITION), ERR_OK);
         assert_text(f->value, cases[i].expected);
     }
 }
@@ -158,10 +158,10 @@ static void test_accept_moves_the_position(void **state)
 static void test_accept_refuses(void **state)
 {
     struct fixture *f = *state;
-    struct store_msg taken = person(5, "ann", "m5"), same_seq = person(5, "ann", "other"),
-                     zero = person(0, "ann", "a"), negative = person(-1, "ann", "b"),
-                     beyond = person(STORE_SEQ_MAX + 1, "ann", "c"), last = person(STORE_SEQ_MAX, "ann", "d"),
-                     nobody = person(6, NULL, "e"), nameless = person(6, "ann", NULL), wordless = person(6, "ann", "f");
+    struct store_msg taken = fx_person(5, "ann", "m5"), same_seq = fx_person(5, "ann", "other"),
+                     zero = fx_person(0, "ann", "a"), negative = fx_person(-1, "ann", "b"),
+                     beyond = fx_person(STORE_SEQ_MAX + 1, "ann", "c"), last = fx_person(STORE_SEQ_MAX, "ann", "d"),
+                     nobody = fx_person(6, NULL, "e"), nameless = fx_person(6, "ann", NULL), wordless = fx_person(6, "ann", "f");
     wordless.text = NULL;
     const struct {
         const struct store_msg *m;
@@ -172,18 +172,18 @@ static void test_accept_refuses(void **state)
         { &nobody, ERR_INVALID },   { &nameless, ERR_INVALID }, { &wordless, ERR_INVALID },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(accept_msg(f, "x", cases[i].m), cases[i].code);
+        assert_int_equal(fx_accept_msg(f, "x", cases[i].m), cases[i].code);
         if (cases[i].code) {
             assert_int_equal(f->accepted.channel_id, 0);
             assert_true(f->err.text[0] != '\0');
         }
     }
-    assert_int_equal(load(f, "x", 10), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK);
     ASSERT_SEQS(f, 5, STORE_SEQ_MAX);
 
     /* What a refused message began is undone too. */
-    assert_int_equal(accept_msg(f, "new", &nobody), ERR_INVALID);
-    assert_int_equal(load(f, "new", 10), ERR_OK);
+    assert_int_equal(fx_accept_msg(f, "new", &nobody), ERR_INVALID);
+    assert_int_equal(fx_load(f, "new", 10), ERR_OK);
     assert_int_equal(f->channel.id, 0);
 }
 
@@ -200,28 +200,28 @@ static void test_seq_limit_only_rises(void **state)
         char id[2] = { (char)('a' + i), '\0' };
         struct store_accept a = { .account = "web",
                                   .channel = "web:x",
-                                  .msg = person(cases[i].seq, "ann", id),
+                                  .msg = fx_person(cases[i].seq, "ann", id),
                                   .seq_limit = cases[i].limit };
         f->waiting = true;
         store_accept(f->store, &a, got_plain, f);
-        fixture_wait(f);
+        fx_wait(f);
         channel = f->accepted.channel_id;
-        assert_int_equal(load(f, "x", 1), ERR_OK);
+        assert_int_equal(fx_load(f, "x", 1), ERR_OK);
         assert_int_equal(f->channel.seq_limit, cases[i].expected);
     }
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 700), ERR_OK);
-    assert_int_equal(load(f, "x", 1), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 700), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 1), ERR_OK);
     assert_int_equal(f->channel.seq_limit, 700);
     struct store_channel lower = { .id = channel, .seq_limit = 5 };
-    assert_int_equal(channel_put(f, &lower), ERR_OK);
-    assert_int_equal(load(f, "x", 1), ERR_OK);
+    assert_int_equal(fx_channel_put(f, &lower), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 1), ERR_OK);
     assert_int_equal(f->channel.seq_limit, 700);
 }
 
 /* --- turns --- */
 static void assert_fate(struct fixture *f, int64_t seq, enum store_outcome outcome, int64_t turn)
 {
-    assert_int_equal(load(f, "x", 100), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 100), ERR_OK);
     for (size_t i = 0; i < f->n; i++)
         if (f->msgs[i].seq == seq) {
             assert_int_equal(f->msgs[i].outcome, outcome);
@@ -236,19 +236,19 @@ static void test_two_turns(void **state)
     struct fixture *f = *state;
     int64_t channel = 0;
     for (int64_t seq = 1; seq <= 5; seq++)
-        channel = accept_ok(f, "x", seq);
-    assert_int_equal(turn_of(f, channel, 2, (int64_t[]){ 1, 2 }, 2, (int64_t[]){ 3 }, 1), ERR_OK);
+        channel = fx_accept_ok(f, "x", seq);
+    assert_int_equal(fx_turn_of(f, channel, 2, (int64_t[]){ 1, 2 }, 2, (int64_t[]){ 3 }, 1), ERR_OK);
     assert_fate(f, 1, STORE_PENDING, 2);
     assert_fate(f, 2, STORE_PENDING, 2);
     assert_fate(f, 3, STORE_SILENT, 0);
     assert_fate(f, 4, STORE_PENDING, 0);
 
-    fixture_reopen(f);
-    assert_int_equal(finish_with(f, channel, 2, STORE_ANSWERED, 6), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_finish_with(f, channel, 2, STORE_ANSWERED, 6), ERR_OK);
     assert_fate(f, 1, STORE_ANSWERED, 2);
     assert_fate(f, 2, STORE_ANSWERED, 2);
     assert_fate(f, 4, STORE_PENDING, 0);
-    assert_int_equal(finish_with(f, channel, 4, STORE_NOTICED, 7), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 4, STORE_NOTICED, 7), ERR_OK);
     assert_fate(f, 4, STORE_NOTICED, 4);
     assert_fate(f, 5, STORE_PENDING, 0);
 
@@ -256,7 +256,7 @@ static void test_two_turns(void **state)
         int64_t question, answer;
     } cases[] = { { 1, 6 }, { 2, 6 }, { 3, 0 }, { 4, 7 }, { 5, 0 }, { 6, 0 }, { 99, 0 } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(answer_to(f, channel, cases[i].question), ERR_OK);
+        assert_int_equal(fx_answer_to(f, channel, cases[i].question), ERR_OK);
         assert_int_equal(f->n, cases[i].answer != 0);
         if (cases[i].answer)
             assert_int_equal(f->msgs->seq, cases[i].answer);
@@ -266,39 +266,39 @@ static void test_two_turns(void **state)
 static void test_turn_leaves_what_is_decided(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    accept_ok(f, "x", 2);
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 3), ERR_OK);
-    assert_int_equal(turn_of(f, channel, 2, (int64_t[]){ 1, 2 }, 2, (int64_t[]){ 1, 3, 77 }, 3), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    fx_accept_ok(f, "x", 2);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 3), ERR_OK);
+    assert_int_equal(fx_turn_of(f, channel, 2, (int64_t[]){ 1, 2 }, 2, (int64_t[]){ 1, 3, 77 }, 3), ERR_OK);
     assert_fate(f, 1, STORE_ANSWERED, 1);
     assert_fate(f, 2, STORE_PENDING, 2);
-    assert_int_equal(turn_of(f, channel, 0, NULL, 0, (int64_t[]){ 2 }, 1), ERR_OK);
+    assert_int_equal(fx_turn_of(f, channel, 0, NULL, 0, (int64_t[]){ 2 }, 1), ERR_OK);
     assert_fate(f, 2, STORE_SILENT, 0);
-    assert_int_equal(turn_of(f, channel, 2, NULL, 0, NULL, 0), ERR_OK);
+    assert_int_equal(fx_turn_of(f, channel, 2, NULL, 0, NULL, 0), ERR_OK);
 }
 
 static void test_finish_never_twice(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    accept_ok(f, "y", 1);
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 2), ERR_OK);
-    assert_int_equal(finish_parts(f, channel, 1, STORE_NOTICED, 3, 2), ERR_EXISTS);
-    assert_int_equal(finish_with(f, channel, 2, STORE_ANSWERED, 3), ERR_NOT_FOUND); /* the bot's own */
-    assert_int_equal(finish_with(f, channel, 9, STORE_ANSWERED, 3), ERR_NOT_FOUND);
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, STORE_SEQ_MAX + 1), ERR_INVALID);
-    assert_int_equal(load(f, "x", 10), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    fx_accept_ok(f, "y", 1);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 2), ERR_OK);
+    assert_int_equal(fx_finish_parts(f, channel, 1, STORE_NOTICED, 3, 2), ERR_EXISTS);
+    assert_int_equal(fx_finish_with(f, channel, 2, STORE_ANSWERED, 3), ERR_NOT_FOUND); /* the bot's own */
+    assert_int_equal(fx_finish_with(f, channel, 9, STORE_ANSWERED, 3), ERR_NOT_FOUND);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, STORE_SEQ_MAX + 1), ERR_INVALID);
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK);
     ASSERT_SEQS(f, 1, 2);
     assert_int_equal(f->channel.seq_limit, 2);
     assert_fate(f, 1, STORE_ANSWERED, 1);
-    assert_int_equal(out_list(f, 0, 10), ERR_OK);
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
     assert_int_equal(f->n, 0);
 }
 
 static void test_finish_keeps_the_answer(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
+    int64_t channel = fx_accept_ok(f, "x", 1);
     struct store_msg answer = { .seq = 4,
                                 .time_ms = 99,
                                 .kind = STORE_BOT,
@@ -316,30 +316,30 @@ static void test_finish_keeps_the_answer(void **state)
                                .outcome = STORE_ANSWERED,
                                .answer = &answer,
                                .seq_limit = 260 };
-    assert_int_equal(finish_full(f, &in), ERR_OK);
-    fixture_reopen(f);
-    assert_int_equal(answer_to(f, channel, 1), ERR_OK);
+    assert_int_equal(fx_finish_full(f, &in), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_answer_to(f, channel, 1), ERR_OK);
     assert_int_equal(f->n, 1);
     assert_same_msg(f->msgs, &answer);
-    assert_int_equal(load(f, "x", 1), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 1), ERR_OK);
     assert_int_equal(f->channel.seq_limit, 260);
 }
 
 static void test_finish_without_answer_and_superseding(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 2), ERR_OK);
-    accept_ok(f, "x", 3);
-    assert_int_equal(finish_with(f, channel, 3, STORE_SILENT, 0), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 2), ERR_OK);
+    fx_accept_ok(f, "x", 3);
+    assert_int_equal(fx_finish_with(f, channel, 3, STORE_SILENT, 0), ERR_OK);
     assert_fate(f, 3, STORE_SILENT, 3);
-    assert_int_equal(answer_to(f, channel, 3), ERR_OK);
+    assert_int_equal(fx_answer_to(f, channel, 3), ERR_OK);
     assert_int_equal(f->n, 0);
 
-    accept_ok(f, "x", 4);
+    fx_accept_ok(f, "x", 4);
     struct store_finish in = { .channel_id = channel, .lead = 4, .outcome = STORE_ANSWERED, .supersedes = 2 };
-    assert_int_equal(finish_full(f, &in), ERR_OK);
-    assert_int_equal(history(f, channel, 1, 1), ERR_OK);
+    assert_int_equal(fx_finish_full(f, &in), ERR_OK);
+    assert_int_equal(fx_history(f, channel, 1, 1), ERR_OK);
     assert_int_equal(f->msgs->seq, 2);
     assert_int_equal(f->msgs->flags, STORE_NO_PROMPT);
 }
@@ -350,27 +350,27 @@ static void test_load(void **state)
     struct fixture *f = *state;
     int64_t channel = 0;
     for (int64_t seq = 1; seq <= 9; seq += 2) {
-        channel = accept_ok(f, "x", seq);
+        channel = fx_accept_ok(f, "x", seq);
         if (seq != 3)
-            assert_int_equal(finish_with(f, channel, seq, STORE_ANSWERED, seq + 1), ERR_OK);
+            assert_int_equal(fx_finish_with(f, channel, seq, STORE_ANSWERED, seq + 1), ERR_OK);
     }
-    assert_int_equal(load(f, "x", 100), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 100), ERR_OK);
     ASSERT_SEQS(f, 1, 2, 3, 5, 6, 7, 8, 9, 10);
-    assert_int_equal(load(f, "x", 3), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 3), ERR_OK);
     ASSERT_SEQS(f, 3, 8, 9, 10);
-    assert_int_equal(load(f, "x", 0), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 0), ERR_OK);
     ASSERT_SEQS(f, 3);
-    assert_int_equal(load(f, "x", -1), ERR_OK);
+    assert_int_equal(fx_load(f, "x", -1), ERR_OK);
     ASSERT_SEQS(f, 3);
 
     struct store_channel c = { .id = channel, .reset_seq = 8 };
-    assert_int_equal(channel_put(f, &c), ERR_OK);
-    assert_int_equal(load(f, "x", 100), ERR_OK);
+    assert_int_equal(fx_channel_put(f, &c), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 100), ERR_OK);
     ASSERT_SEQS(f, 3, 9, 10);
-    assert_int_equal(load(f, "x", 1), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 1), ERR_OK);
     ASSERT_SEQS(f, 3, 10);
 
-    assert_int_equal(load(f, "unknown", 10), ERR_OK);
+    assert_int_equal(fx_load(f, "unknown", 10), ERR_OK);
     assert_int_equal(f->channel.id, 0);
     assert_int_equal(f->n, 0);
 }
@@ -380,19 +380,19 @@ static void test_history(void **state)
     struct fixture *f = *state;
     int64_t channel = 0;
     for (int64_t seq = 1; seq <= 4; seq++)
-        channel = accept_ok(f, "x", seq);
-    accept_ok(f, "y", 3);
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 5), ERR_OK);
-    assert_int_equal(history(f, channel, 0, 100), ERR_OK);
+        channel = fx_accept_ok(f, "x", seq);
+    fx_accept_ok(f, "y", 3);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 5), ERR_OK);
+    assert_int_equal(fx_history(f, channel, 0, 100), ERR_OK);
     ASSERT_SEQS(f, 1, 2, 3, 4, 5);
-    assert_int_equal(history(f, channel, 2, 2), ERR_OK);
+    assert_int_equal(fx_history(f, channel, 2, 2), ERR_OK);
     ASSERT_SEQS(f, 3, 4);
     static const struct {
         int64_t after;
         int limit;
     } empty[] = { { 5, 10 }, { 0, 0 }, { 0, -1 } };
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
-        assert_int_equal(history(f, channel, empty[i].after, empty[i].limit), ERR_OK);
+        assert_int_equal(fx_history(f, channel, empty[i].after, empty[i].limit), ERR_OK);
         assert_int_equal(f->n, 0);
     }
 }
@@ -400,17 +400,17 @@ static void test_history(void **state)
 static void test_pending_counts_tries(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(pending(f), ERR_OK);
+    assert_int_equal(fx_pending(f), ERR_OK);
     assert_int_equal(f->n, 0);
-    int64_t channel = accept_ok(f, "x", 1);
-    accept_ok(f, "x", 2);
-    accept_ok(f, "y", 5);
-    struct store_msg context = person(9, "ann", "m9");
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    fx_accept_ok(f, "x", 2);
+    fx_accept_ok(f, "y", 5);
+    struct store_msg context = fx_person(9, "ann", "m9");
     context.outcome = STORE_SILENT;
-    assert_int_equal(accept_msg(f, "z", &context), ERR_OK);
+    assert_int_equal(fx_accept_msg(f, "z", &context), ERR_OK);
 
-    assert_int_equal(pending(f), ERR_OK);
-    assert_int_equal(pending(f), ERR_OK);
+    assert_int_equal(fx_pending(f), ERR_OK);
+    assert_int_equal(fx_pending(f), ERR_OK);
     assert_int_equal(f->n, 2);
     assert_string_equal(f->pendings[0].account, "web");
     assert_string_equal(f->pendings[0].channel, "web:x");
@@ -419,8 +419,8 @@ static void test_pending_counts_tries(void **state)
     assert_string_equal(f->pendings[1].channel, "web:y");
     assert_int_equal(f->pendings[1].seq, 5);
 
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 3), ERR_OK);
-    assert_int_equal(pending(f), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 3), ERR_OK);
+    assert_int_equal(fx_pending(f), ERR_OK);
     assert_int_equal(f->pendings[0].seq, 2);
     assert_int_equal(f->pendings[0].tries, 1); /* each message's tries are its own */
     assert_int_equal(f->pendings[1].tries, 3);
@@ -429,49 +429,49 @@ static void test_pending_counts_tries(void **state)
 static void test_channel_settings(void **state)
 {
     struct fixture *f = *state;
-    struct store_channel c = { .id = accept_ok(f, "x", 1), .muted = true, .reset_seq = 3, .model = "m", .prompt = "p\n" };
-    assert_int_equal(channel_put(f, &c), ERR_OK);
-    fixture_reopen(f);
-    assert_int_equal(load(f, "x", 1), ERR_OK);
+    struct store_channel c = { .id = fx_accept_ok(f, "x", 1), .muted = true, .reset_seq = 3, .model = "m", .prompt = "p\n" };
+    assert_int_equal(fx_channel_put(f, &c), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_load(f, "x", 1), ERR_OK);
     assert_true(f->channel.muted);
     assert_int_equal(f->channel.reset_seq, 3);
     assert_string_equal(f->channel.model, "m");
     assert_string_equal(f->channel.prompt, "p\n");
     c = (struct store_channel){ .id = c.id };
-    assert_int_equal(channel_put(f, &c), ERR_OK);
-    assert_int_equal(load(f, "x", 1), ERR_OK);
+    assert_int_equal(fx_channel_put(f, &c), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 1), ERR_OK);
     assert_false(f->channel.muted);
     assert_null(f->channel.model);
     assert_null(f->channel.prompt);
     c.id = 77;
-    assert_int_equal(channel_put(f, &c), ERR_NOT_FOUND);
+    assert_int_equal(fx_channel_put(f, &c), ERR_NOT_FOUND);
 }
 
 /* --- facts and pruning --- */
 static void test_facts(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(kv_get(f, "k"), ERR_OK);
+    assert_int_equal(fx_kv_get(f, "k"), ERR_OK);
     assert_null(f->value);
-    assert_int_equal(kv_put(f, "k", "one", 0), ERR_OK);
-    assert_int_equal(kv_put(f, "k2", "", 77), ERR_OK);
-    assert_int_equal(kv_put(f, "k", "two", 5), ERR_OK);
-    fixture_reopen(f);
-    assert_int_equal(kv_get(f, "k"), ERR_OK);
+    assert_int_equal(fx_kv_put(f, "k", "one", 0), ERR_OK);
+    assert_int_equal(fx_kv_put(f, "k2", "", 77), ERR_OK);
+    assert_int_equal(fx_kv_put(f, "k", "two", 5), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_kv_get(f, "k"), ERR_OK);
     assert_string_equal(f->value, "two");
     assert_int_equal(f->expires_ms, 5);
-    assert_int_equal(kv_get(f, "k2"), ERR_OK);
+    assert_int_equal(fx_kv_get(f, "k2"), ERR_OK);
     assert_string_equal(f->value, "");
-    assert_int_equal(kv_put(f, "k", NULL, 0), ERR_OK);
-    assert_int_equal(kv_get(f, "k"), ERR_OK);
+    assert_int_equal(fx_kv_put(f, "k", NULL, 0), ERR_OK);
+    assert_int_equal(fx_kv_get(f, "k"), ERR_OK);
     assert_null(f->value);
-    assert_int_equal(kv_put(f, "k", NULL, 0), ERR_OK);
+    assert_int_equal(fx_kv_put(f, "k", NULL, 0), ERR_OK);
 }
 
 static void prune_all(struct fixture *f, int64_t before_ms)
 {
     do
-        assert_int_equal(prune(f, before_ms), ERR_OK);
+        assert_int_equal(fx_prune(f, before_ms), ERR_OK);
     while (f->flag);
 }
 
@@ -480,24 +480,24 @@ static void test_prune_messages(void **state)
     struct fixture *f = *state;
     int64_t channel = 0;
     for (int64_t seq = 1; seq <= 6; seq++) /* at 1000 ms each */
-        channel = accept_ok(f, "x", seq);
-    accept_ok(f, "y", 2);
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 11), ERR_OK);
-    assert_int_equal(finish_with(f, channel, 2, STORE_DEAD, 0), ERR_OK);
-    assert_int_equal(finish_with(f, channel, 4, STORE_SILENT, 0), ERR_OK);
-    assert_int_equal(finish_with(f, channel, 5, STORE_NOTICED, 0), ERR_OK);
+        channel = fx_accept_ok(f, "x", seq);
+    fx_accept_ok(f, "y", 2);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 11), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 2, STORE_DEAD, 0), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 4, STORE_SILENT, 0), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 5, STORE_NOTICED, 0), ERR_OK);
     prune_all(f, 1000);
-    assert_int_equal(history(f, channel, 0, 100), ERR_OK);
+    assert_int_equal(fx_history(f, channel, 0, 100), ERR_OK);
     ASSERT_SEQS(f, 1, 2, 3, 4, 5, 6, 11); /* message 1 is as old as that, not older */
     prune_all(f, 5000);
-    assert_int_equal(history(f, channel, 0, 100), ERR_OK);
+    assert_int_equal(fx_history(f, channel, 0, 100), ERR_OK);
     ASSERT_SEQS(f, 2, 3, 5, 6, 11); /* dead, pending, young */
-    assert_int_equal(answer_to(f, channel, 1), ERR_OK);
+    assert_int_equal(fx_answer_to(f, channel, 1), ERR_OK);
     assert_int_equal(f->n, 0);
     prune_all(f, 12000);
-    assert_int_equal(history(f, channel, 0, 100), ERR_OK);
+    assert_int_equal(fx_history(f, channel, 0, 100), ERR_OK);
     ASSERT_SEQS(f, 2, 3, 6);
-    assert_int_equal(load(f, "y", 100), ERR_OK);
+    assert_int_equal(fx_load(f, "y", 100), ERR_OK);
     ASSERT_SEQS(f, 2);
     assert_true(f->channel.seq_limit == 2); /* numbers are never given out again */
 }
@@ -505,57 +505,57 @@ static void test_prune_messages(void **state)
 static void test_prune_is_bounded(void **state)
 {
     struct fixture *f = *state;
-    accept_ok(f, "x", 1);
-    assert_int_equal(finish_with(f, f->accepted.channel_id, 1, STORE_SILENT, 0), ERR_OK);
+    fx_accept_ok(f, "x", 1);
+    assert_int_equal(fx_finish_with(f, f->accepted.channel_id, 1, STORE_SILENT, 0), ERR_OK);
     store_close(&f->store);
-    fixture_sql(f, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"
+    fx_sql(f, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"
                    " INSERT INTO message (channel, seq, time_ms, kind, outcome, flags, turn, text)"
                    " SELECT 1, i, i, 2, 0, 0, 0, 'x' FROM n");
-    fixture_sql(f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)"
+    fx_sql(f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)"
                    " INSERT INTO fact (account, key, value, expires_ms) SELECT 'web', i, 'x', 1 FROM n");
-    fixture_open(f);
+    fx_open(f);
     int calls = 1;
-    for (; prune(f, 5000) == ERR_OK && f->flag; calls++)
+    for (; fx_prune(f, 5000) == ERR_OK && f->flag; calls++)
         ;
     assert_int_equal(calls, 3);
-    assert_string_equal(fixture_sql(f, "SELECT count(*) FROM message"), "0");
-    assert_string_equal(fixture_sql(f, "SELECT count(*) FROM fact"), "0");
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM message"), "0");
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM fact"), "0");
 }
 
 static void test_prune_facts(void **state)
 {
     struct fixture *f = *state;
     int64_t now = clock_wall_ms();
-    kv_put(f, "past", "v", now - 1000);
-    kv_put(f, "future", "v", now + 3600000);
-    kv_put(f, "ever", "v", 0);
+    fx_kv_put(f, "past", "v", now - 1000);
+    fx_kv_put(f, "future", "v", now + 3600000);
+    fx_kv_put(f, "ever", "v", 0);
     prune_all(f, 0);
-    assert_int_equal(kv_get(f, "past"), ERR_OK);
+    assert_int_equal(fx_kv_get(f, "past"), ERR_OK);
     assert_null(f->value);
-    assert_int_equal(kv_get(f, "future"), ERR_OK);
+    assert_int_equal(fx_kv_get(f, "future"), ERR_OK);
     assert_non_null(f->value);
-    assert_int_equal(kv_get(f, "ever"), ERR_OK);
+    assert_int_equal(fx_kv_get(f, "ever"), ERR_OK);
     assert_non_null(f->value);
 }
 
 static void test_beat_sees_other_writers(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(beat(f), ERR_OK);
+    assert_int_equal(fx_beat(f), ERR_OK);
     assert_false(f->flag);
-    accept_ok(f, "x", 1);
-    assert_int_equal(beat(f), ERR_OK);
+    fx_accept_ok(f, "x", 1);
+    assert_int_equal(fx_beat(f), ERR_OK);
     assert_false(f->flag);
-    fixture_sql(f, "INSERT INTO fact VALUES ('a', 'k', 'v', 0)");
-    assert_int_equal(beat(f), ERR_OK);
+    fx_sql(f, "INSERT INTO fact VALUES ('a', 'k', 'v', 0)");
+    assert_int_equal(fx_beat(f), ERR_OK);
     assert_true(f->flag);
-    assert_int_equal(beat(f), ERR_OK);
+    assert_int_equal(fx_beat(f), ERR_OK);
     assert_false(f->flag);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_accept_keeps_all_members),
         TEST(test_accept_finds_duplicates),

@@ -53,15 +53,15 @@ static void test_makes_private_files(void **state)
 {
     struct fixture *f = *state;
     mode_t before = umask(0);
-    fixture_open(f);
+    fx_open(f);
     umask(before);
-    accept_ok(f, "x", 1);
+    fx_accept_ok(f, "x", 1);
     assert_int_equal(mode_of(f->dir), 0700);
     static const char *const names[] = { "warbler.db", "warbler.db-wal", "warbler.db-shm", "warbler.lock" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        assert_int_equal(mode_of(fixture_path(f, names[i])), 0600);
+        assert_int_equal(mode_of(fx_path(f, names[i])), 0600);
     store_close(&f->store);
-    assert_int_equal(access(fixture_path(f, "warbler.db-wal"), F_OK), -1); /* all is in the one file */
+    assert_int_equal(access(fx_path(f, "warbler.db-wal"), F_OK), -1); /* all is in the one file */
 }
 
 static void test_keeps_durable_settings(void **state)
@@ -93,10 +93,10 @@ static void test_second_daemon_is_refused(void **state)
     struct fixture *f = *state;
     char pid[32];
     snprintf(pid, sizeof pid, "process %ld)", (long)getpid());
-    fixture_open(f);
+    fx_open(f);
     assert_refused(f, f->dir, true, ERR_BUSY, WORDS(f->dir, pid, "stop that one"));
-    accept_ok(f, "x", 1); /* the first one goes on */
-    fixture_reopen(f);    /* and its end frees the place */
+    fx_accept_ok(f, "x", 1); /* the first one goes on */
+    fx_reopen(f);    /* and its end frees the place */
 }
 
 static void test_lock_ends_with_its_process(void **state)
@@ -121,7 +121,7 @@ static void test_lock_ends_with_its_process(void **state)
     assert_refused(f, f->dir, true, ERR_BUSY, WORDS(pid));
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    fixture_open(f);
+    fx_open(f);
 }
 
 /* --- versions --- */
@@ -129,35 +129,35 @@ static void test_empty_file_becomes_a_store(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(mkdir(f->dir, 0700), 0);
-    write_file(fixture_path(f, "warbler.db"), "", 0);
-    fixture_open(f);
-    accept_ok(f, "x", 1);
+    write_file(fx_path(f, "warbler.db"), "", 0);
+    fx_open(f);
+    fx_accept_ok(f, "x", 1);
     char version[16];
     snprintf(version, sizeof version, "%zu", schema_n_steps);
-    assert_string_equal(fixture_sql(f, "PRAGMA user_version"), version);
+    assert_string_equal(fx_sql(f, "PRAGMA user_version"), version);
     char application[16];
     snprintf(application, sizeof application, "%d", SCHEMA_APPLICATION_ID);
-    assert_string_equal(fixture_sql(f, "PRAGMA application_id"), application);
+    assert_string_equal(fx_sql(f, "PRAGMA application_id"), application);
 }
 
 static void test_newer_store_is_refused(void **state)
 {
     struct fixture *f = *state;
-    fixture_open(f);
+    fx_open(f);
     store_close(&f->store);
-    fixture_sql(f, "PRAGMA user_version = 1000");
+    fx_sql(f, "PRAGMA user_version = 1000");
     assert_refused(f, f->dir, true, ERR_VERSION, WORDS("warbler.db", "version 1000", "upgrade warbler"));
     assert_refused(f, f->dir, false, ERR_VERSION, WORDS("upgrade warbler"));
-    assert_string_equal(fixture_sql(f, "PRAGMA user_version"), "1000");
+    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "1000");
 }
 
 static void test_other_programs_file_is_left_alone(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(mkdir(f->dir, 0700), 0);
-    fixture_sql(f, "CREATE TABLE message (id)");
+    fx_sql(f, "CREATE TABLE message (id)");
     assert_refused(f, f->dir, true, ERR_IO, WORDS("warbler.db", "another program", "data_dir"));
-    assert_string_equal(fixture_sql(f, "SELECT group_concat(name) FROM sqlite_schema"), "message");
+    assert_string_equal(fx_sql(f, "SELECT group_concat(name) FROM sqlite_schema"), "message");
 }
 
 static void test_steps_are_taken_one_by_one(void **state)
@@ -175,14 +175,14 @@ static void test_steps_are_taken_one_by_one(void **state)
     assert_int_equal(db_open(f->dir, true, &db, &e), ERR_OK);
     assert_int_equal(schema_upgrade(db, steps, 3, &e), ERR_OK);
     assert_int_equal(schema_upgrade(db, steps, 3, &e), ERR_OK); /* nothing left to do */
-    assert_string_equal(fixture_sql(f, "SELECT group_concat(a) FROM second"), "3");
-    assert_string_equal(fixture_sql(f, "PRAGMA user_version"), "3");
+    assert_string_equal(fx_sql(f, "SELECT group_concat(a) FROM second"), "3");
+    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "3");
 
     /* A step that fails leaves nothing of itself. */
     assert_int_not_equal(schema_upgrade(db, steps, 4, &e), ERR_OK);
     assert_non_null(strstr(e.text, "nowhere"));
-    assert_string_equal(fixture_sql(f, "PRAGMA user_version"), "3");
-    assert_string_equal(fixture_sql(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'fourth'"), "0");
+    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "3");
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'fourth'"), "0");
     size_t version;
     assert_int_equal(schema_check(db, 2, &version, &e), ERR_VERSION);
     db_close(&db);
@@ -194,17 +194,17 @@ static void test_tool_upgrades_only_what_nobody_uses(void **state)
     struct fixture *f = *state;
     struct store *tool;
     struct err e = ERR_INIT;
-    fixture_open(f);
-    fixture_sql(f, "PRAGMA user_version = 0");
+    fx_open(f);
+    fx_sql(f, "PRAGMA user_version = 0");
     assert_refused(f, f->dir, false, ERR_BUSY, WORDS("in use by another warbler"));
-    fixture_sql(f, "PRAGMA user_version = 1");
+    fx_sql(f, "PRAGMA user_version = 1");
     assert_int_equal(store_open(f->loop, f->dir, false, &tool, &e), ERR_OK);
     store_close(&tool);
     store_close(&f->store);
 
-    assert_int_equal(unlink(fixture_path(f, "warbler.db")), 0);
+    assert_int_equal(unlink(fx_path(f, "warbler.db")), 0);
     assert_int_equal(store_open(f->loop, f->dir, false, &tool, &e), ERR_OK);
-    fixture_open(f); /* the tool's lock was only for the upgrade */
+    fx_open(f); /* the tool's lock was only for the upgrade */
     store_close(&tool);
 }
 
@@ -226,7 +226,7 @@ static void test_file_is_a_directory(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(mkdir(f->dir, 0700), 0);
-    assert_int_equal(mkdir(fixture_path(f, "warbler.db"), 0700), 0);
+    assert_int_equal(mkdir(fx_path(f, "warbler.db"), 0700), 0);
     assert_refused(f, f->dir, true, ERR_IO, WORDS("cannot write", "warbler.db"));
 }
 
@@ -235,17 +235,17 @@ static void test_not_ours_to_write(void **state)
 {
     struct fixture *f = *state;
     if (geteuid() != 0) {
-        fixture_open(f);
+        fx_open(f);
         store_close(&f->store);
-        assert_int_equal(chmod(fixture_path(f, "warbler.db"), 0400), 0);
+        assert_int_equal(chmod(fx_path(f, "warbler.db"), 0400), 0);
         assert_refused(f, f->dir, true, ERR_IO, WORDS("cannot write", "warbler.db", "Permission denied"));
         return;
     }
-    fixture_open(f);
+    fx_open(f);
     store_close(&f->store);
     assert_int_equal(chmod(f->top, 0755), 0);
     assert_int_equal(chmod(f->dir, 0755), 0);
-    assert_int_equal(chmod(fixture_path(f, "warbler.db"), 0644), 0);
+    assert_int_equal(chmod(fx_path(f, "warbler.db"), 0644), 0);
     assert_int_equal(seteuid(65534), 0);
     const char *const words[] = { "cannot write", f->dir, "Permission denied", "belongs to user 0", "runs as user 65534",
                                   NULL };
@@ -281,28 +281,28 @@ static void test_read_only_file_system(void **state)
 static void test_damaged_files(void **state)
 {
     struct fixture *f = *state;
-    fixture_open(f);
+    fx_open(f);
     for (int64_t seq = 1; seq <= 200; seq++)
-        accept_ok(f, "x", seq);
+        fx_accept_ok(f, "x", seq);
     store_close(&f->store);
-    const char *path = fixture_path(f, "warbler.db");
+    const char *path = fx_path(f, "warbler.db");
 
     /* A page in the middle: the rest can be used, and who reads it is told. */
     char noise[4096];
     memset(noise, 0x5A, sizeof noise);
-    int64_t root = atoll(fixture_sql(f, "SELECT rootpage FROM sqlite_schema WHERE name = 'message'"));
+    int64_t root = atoll(fx_sql(f, "SELECT rootpage FROM sqlite_schema WHERE name = 'message'"));
     int fd = open(path, O_RDWR | O_CLOEXEC);
     assert_int_equal(pwrite(fd, noise, sizeof noise, (root - 1) * 4096), sizeof noise);
     close(fd);
-    fixture_open(f);
-    assert_int_equal(kv_put(f, "k", "v", 0), ERR_OK);
-    assert_int_equal(load(f, "x", 10), ERR_IO);
+    fx_open(f);
+    assert_int_equal(fx_kv_put(f, "k", "v", 0), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 10), ERR_IO);
     assert_non_null(strstr(f->err.text, "damaged"));
     assert_non_null(strstr(f->err.text, "backup"));
     assert_int_equal(f->n, 0);
-    struct store_msg m = person(201, "ann", "m201");
-    assert_int_equal(accept_msg(f, "x", &m), ERR_IO);
-    assert_int_equal(kv_get(f, "k"), ERR_OK);
+    struct store_msg m = fx_person(201, "ann", "m201");
+    assert_int_equal(fx_accept_msg(f, "x", &m), ERR_IO);
+    assert_int_equal(fx_kv_get(f, "k"), ERR_OK);
     assert_string_equal(f->value, "v");
     store_close(&f->store);
 
@@ -315,7 +315,7 @@ static void test_damaged_files(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup_shut, fixture_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup_shut, fx_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_makes_private_files),
         TEST(test_keeps_durable_settings),

@@ -7,12 +7,12 @@
 static void test_parts_are_listed_in_order(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    accept_ok(f, "x", 2);
-    assert_int_equal(finish_parts(f, channel, 1, STORE_ANSWERED, 3, 2), ERR_OK);
-    assert_int_equal(finish_parts(f, channel, 2, STORE_NOTICED, 4, 1), ERR_OK);
-    fixture_reopen(f);
-    assert_int_equal(out_list(f, 0, 100), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    fx_accept_ok(f, "x", 2);
+    assert_int_equal(fx_finish_parts(f, channel, 1, STORE_ANSWERED, 3, 2), ERR_OK);
+    assert_int_equal(fx_finish_parts(f, channel, 2, STORE_NOTICED, 4, 1), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_out_list(f, 0, 100), ERR_OK);
     static const struct {
         const char *txn, *text;
         int64_t turn;
@@ -38,74 +38,74 @@ static void test_parts_are_listed_in_order(void **state)
         assert_int_equal(o->attempts, 0);
     }
     const struct store_out *all = f->outs;
-    assert_int_equal(out_list(f, all[0].id, 1), ERR_OK);
+    assert_int_equal(fx_out_list(f, all[0].id, 1), ERR_OK);
     assert_int_equal(f->n, 1);
     assert_int_equal(f->outs->id, all[1].id);
-    assert_int_equal(out_list(f, all[2].id, 100), ERR_OK);
+    assert_int_equal(fx_out_list(f, all[2].id, 100), ERR_OK);
     assert_int_equal(f->n, 0);
 }
 
 static void test_attempts_are_remembered(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(finish_parts(f, accept_ok(f, "x", 1), 1, STORE_ANSWERED, 2, 1), ERR_OK);
-    assert_int_equal(out_list(f, 0, 1), ERR_OK);
+    assert_int_equal(fx_finish_parts(f, fx_accept_ok(f, "x", 1), 1, STORE_ANSWERED, 2, 1), ERR_OK);
+    assert_int_equal(fx_out_list(f, 0, 1), ERR_OK);
     int64_t id = f->outs->id;
-    assert_int_equal(on_row(f, store_out_try, id), ERR_OK);
-    assert_int_equal(on_row(f, store_out_try, id), ERR_OK);
-    fixture_reopen(f);
-    assert_int_equal(out_list(f, 0, 1), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_out_try, id), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_out_try, id), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_out_list(f, 0, 1), ERR_OK);
     assert_int_equal(f->outs->attempts, 2);
-    assert_int_equal(out_dead(f, id, "gone"), ERR_OK);
-    assert_int_equal(on_row(f, store_out_try, id), ERR_NOT_FOUND);
-    assert_int_equal(on_row(f, store_out_try, id + 1), ERR_NOT_FOUND);
+    assert_int_equal(fx_out_dead(f, id, "gone"), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_out_try, id), ERR_NOT_FOUND);
+    assert_int_equal(fx_on_row(f, store_out_try, id + 1), ERR_NOT_FOUND);
 }
 
 static void test_sent_part_leaves_its_platform_id(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    assert_int_equal(finish_parts(f, channel, 1, STORE_ANSWERED, 2, 3), ERR_OK);
-    assert_int_equal(out_list(f, 0, 10), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    assert_int_equal(fx_finish_parts(f, channel, 1, STORE_ANSWERED, 2, 3), ERR_OK);
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
     const struct store_out *all = f->outs;
-    assert_int_equal(out_sent(f, all[0].id, "$event0"), ERR_OK);
-    assert_int_equal(out_sent(f, all[1].id, "$event1"), ERR_OK);
-    assert_int_equal(out_sent(f, all[1].id, "$event1"), ERR_OK); /* gone already */
-    assert_int_equal(answer_to(f, channel, 1), ERR_OK);
+    assert_int_equal(fx_out_sent(f, all[0].id, "$event0"), ERR_OK);
+    assert_int_equal(fx_out_sent(f, all[1].id, "$event1"), ERR_OK);
+    assert_int_equal(fx_out_sent(f, all[1].id, "$event1"), ERR_OK); /* gone already */
+    assert_int_equal(fx_answer_to(f, channel, 1), ERR_OK);
     assert_string_equal(f->msgs->platform_id, "$event0");
     assert_string_equal(f->msgs->id, "b2");
-    assert_int_equal(out_list(f, 0, 10), ERR_OK);
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
     assert_int_equal(f->n, 1);
     assert_int_equal(f->outs->part, 2);
-    assert_int_equal(out_sent(f, all[2].id, NULL), ERR_OK);
+    assert_int_equal(fx_out_sent(f, all[2].id, NULL), ERR_OK);
 
     /* A number is not used again, even of the last row. */
-    accept_ok(f, "x", 3);
-    assert_int_equal(finish_parts(f, channel, 3, STORE_ANSWERED, 4, 1), ERR_OK);
-    assert_int_equal(out_list(f, 0, 10), ERR_OK);
+    fx_accept_ok(f, "x", 3);
+    assert_int_equal(fx_finish_parts(f, channel, 3, STORE_ANSWERED, 4, 1), ERR_OK);
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
     assert_true(f->outs->id > all[2].id);
-    assert_int_equal(out_sent(f, f->outs->id, NULL), ERR_OK);
-    assert_int_equal(answer_to(f, channel, 3), ERR_OK);
+    assert_int_equal(fx_out_sent(f, f->outs->id, NULL), ERR_OK);
+    assert_int_equal(fx_answer_to(f, channel, 3), ERR_OK);
     assert_null(f->msgs->platform_id);
 }
 
 static void test_dead_part_takes_the_later_ones_along(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    accept_ok(f, "x", 2);
-    assert_int_equal(finish_parts(f, channel, 1, STORE_ANSWERED, 3, 3), ERR_OK);
-    assert_int_equal(finish_parts(f, channel, 2, STORE_ANSWERED, 4, 1), ERR_OK);
-    assert_int_equal(out_list(f, 0, 10), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    fx_accept_ok(f, "x", 2);
+    assert_int_equal(fx_finish_parts(f, channel, 1, STORE_ANSWERED, 3, 3), ERR_OK);
+    assert_int_equal(fx_finish_parts(f, channel, 2, STORE_ANSWERED, 4, 1), ERR_OK);
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
     const struct store_out *all = f->outs;
-    assert_int_equal(out_dead(f, all[1].id, "banned"), ERR_OK);
-    assert_int_equal(out_dead(f, 999, "banned"), ERR_OK);
-    assert_int_equal(out_list(f, 0, 10), ERR_OK);
+    assert_int_equal(fx_out_dead(f, all[1].id, "banned"), ERR_OK);
+    assert_int_equal(fx_out_dead(f, 999, "banned"), ERR_OK);
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
     assert_int_equal(f->n, 2);
     assert_int_equal(f->outs[0].id, all[0].id);
     assert_int_equal(f->outs[1].id, all[3].id);
 
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_int_equal(f->n, 2);
     assert_true(f->items[0].dead);
     assert_string_equal(f->items[0].reason, "banned");
@@ -114,20 +114,20 @@ static void test_dead_part_takes_the_later_ones_along(void **state)
     assert_string_equal(f->items[1].text, "part 0");
 
     int64_t id = f->items[0].id;
-    assert_int_equal(on_row(f, store_out_try, all[0].id), ERR_OK);
-    assert_int_equal(on_row(f, store_queue_retry, id), ERR_OK);
-    assert_int_equal(out_list(f, 0, 10), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_out_try, all[0].id), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_retry, id), ERR_OK);
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
     assert_int_equal(f->n, 4);
     assert_int_equal(f->outs[0].attempts, 1); /* was not dead: still in doubt */
     assert_int_equal(f->outs[1].attempts, 0);
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_int_equal(f->items[0].id, id);
     assert_false(f->items[0].dead);
     assert_null(f->items[0].reason);
 
-    assert_int_equal(on_row(f, store_queue_drop, id), ERR_OK);
-    assert_int_equal(on_row(f, store_queue_drop, id), ERR_NOT_FOUND);
-    assert_int_equal(out_list(f, 0, 10), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_drop, id), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_drop, id), ERR_NOT_FOUND);
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
     assert_int_equal(f->n, 1);
     assert_int_equal(f->outs[0].id, all[3].id);
 }
@@ -138,12 +138,12 @@ static void test_list_shows_dead_letters_first(void **state)
     struct fixture *f = *state;
     int64_t channel = 0;
     for (int64_t seq = 1; seq <= 4; seq++)
-        channel = accept_ok(f, "x", seq);
-    accept_ok(f, "y", 1);
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 5), ERR_OK);
-    assert_int_equal(finish_with(f, channel, 3, STORE_DEAD, 6), ERR_OK);
-    assert_int_equal(pending(f), ERR_OK);
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+        channel = fx_accept_ok(f, "x", seq);
+    fx_accept_ok(f, "y", 1);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 5), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 3, STORE_DEAD, 6), ERR_OK);
+    assert_int_equal(fx_pending(f), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     static const struct {
         bool dead;
         const char *channel, *reason;
@@ -172,8 +172,8 @@ static void test_list_shows_dead_letters_first(void **state)
             assert_int_not_equal(f->items[j].id, item->id);
     }
     const struct store_item *all = f->items;
-    fixture_reopen(f);
-    assert_int_equal(queue_list(f, 2), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_queue_list(f, 2), ERR_OK);
     assert_int_equal(f->n, 2);
     assert_int_equal(f->items[0].id, all[0].id);
     assert_int_equal(f->items[1].id, all[1].id);
@@ -187,61 +187,61 @@ static void test_numbers_at_their_edges(void **state)
         int64_t seq;
     } cases[] = { { "a", 1 }, { "a", 2 }, { "b", 1 }, { "b", STORE_SEQ_MAX }, { "a", STORE_SEQ_MAX } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        accept_ok(f, cases[i].chat, cases[i].seq);
+        fx_accept_ok(f, cases[i].chat, cases[i].seq);
     store_close(&f->store);
-    fixture_sql(f, "UPDATE message SET channel = 2147483647 WHERE channel = 2"); /* the last channel there can be */
-    fixture_sql(f, "UPDATE channel SET id = 2147483647 WHERE id = 2");
-    fixture_open(f);
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+    fx_sql(f, "UPDATE message SET channel = 2147483647 WHERE channel = 2"); /* the last channel there can be */
+    fx_sql(f, "UPDATE channel SET id = 2147483647 WHERE id = 2");
+    fx_open(f);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_int_equal(f->n, 5);
     const struct store_item *all = f->items;
     for (size_t i = 0; i < 5; i++) {
         assert_true(all[i].id > 0);
-        assert_int_equal(on_row(f, store_queue_drop, all[i].id), ERR_OK);
-        assert_int_equal(queue_list(f, 10), ERR_OK);
+        assert_int_equal(fx_on_row(f, store_queue_drop, all[i].id), ERR_OK);
+        assert_int_equal(fx_queue_list(f, 10), ERR_OK);
         assert_int_equal(f->n, 4 - i); /* that one, and no other */
         for (size_t j = 0; j < f->n; j++)
             assert_int_equal(f->items[j].id, all[i + 1 + j].id);
     }
     static const int64_t nobody[] = { 0, -1, 1, 12345, INT64_MAX, INT64_MIN };
     for (size_t i = 0; i < sizeof nobody / sizeof *nobody; i++) {
-        assert_int_equal(on_row(f, store_queue_retry, nobody[i]), ERR_NOT_FOUND);
-        assert_int_equal(on_row(f, store_queue_drop, nobody[i]), ERR_NOT_FOUND);
+        assert_int_equal(fx_on_row(f, store_queue_retry, nobody[i]), ERR_NOT_FOUND);
+        assert_int_equal(fx_on_row(f, store_queue_drop, nobody[i]), ERR_NOT_FOUND);
     }
 }
 
 static void test_dead_letter_is_asked_again(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    accept_ok(f, "x", 2);
-    assert_int_equal(turn_of(f, channel, 1, (int64_t[]){ 1, 2 }, 2, NULL, 0), ERR_OK);
-    assert_int_equal(pending(f), ERR_OK);
-    assert_int_equal(finish_parts(f, channel, 1, STORE_DEAD, 3, 1), ERR_OK);
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    fx_accept_ok(f, "x", 2);
+    assert_int_equal(fx_turn_of(f, channel, 1, (int64_t[]){ 1, 2 }, 2, NULL, 0), ERR_OK);
+    assert_int_equal(fx_pending(f), ERR_OK);
+    assert_int_equal(fx_finish_parts(f, channel, 1, STORE_DEAD, 3, 1), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_int_equal(f->n, 2); /* each message is an item; the notice's part is none */
     assert_int_equal(f->items[0].tries, 1);
-    assert_int_equal(on_row(f, store_queue_retry, f->items[0].id), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_retry, f->items[0].id), ERR_OK);
 
-    fixture_reopen(f);
-    assert_int_equal(pending(f), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_pending(f), ERR_OK);
     assert_int_equal(f->n, 1);
     assert_int_equal(f->pendings->seq, 1);
     assert_int_equal(f->pendings->tries, 1);
-    assert_int_equal(answer_to(f, channel, 1), ERR_OK);
+    assert_int_equal(fx_answer_to(f, channel, 1), ERR_OK);
     assert_int_equal(f->n, 0); /* none yet; the notice is history */
-    assert_int_equal(history(f, channel, 2, 10), ERR_OK);
+    assert_int_equal(fx_history(f, channel, 2, 10), ERR_OK);
     assert_int_equal(f->n, 1);
 
-    assert_int_equal(finish_parts(f, channel, 1, STORE_ANSWERED, 4, 1), ERR_OK);
-    assert_int_equal(answer_to(f, channel, 1), ERR_OK);
+    assert_int_equal(fx_finish_parts(f, channel, 1, STORE_ANSWERED, 4, 1), ERR_OK);
+    assert_int_equal(fx_answer_to(f, channel, 1), ERR_OK);
     assert_int_equal(f->msgs->seq, 4);
-    assert_int_equal(answer_to(f, channel, 2), ERR_OK);
+    assert_int_equal(fx_answer_to(f, channel, 2), ERR_OK);
     assert_int_equal(f->msgs->seq, 3); /* the other one stays dead */
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_true(f->items[0].dead);
-    assert_int_equal(on_row(f, store_queue_retry, f->items[0].id), ERR_OK);
-    assert_int_equal(finish_with(f, channel, 2, STORE_ANSWERED, 5), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_retry, f->items[0].id), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 2, STORE_ANSWERED, 5), ERR_OK);
 }
 
 /* The notice of a dead letter could not be sent either: one item, and what is
@@ -252,18 +252,18 @@ static void test_dead_letter_with_a_dead_notice(void **state)
     static row_call *const calls[] = { store_queue_retry, store_queue_drop };
     for (size_t i = 0; i < 2; i++) {
         int64_t seq = 1 + 10 * (int64_t)i;
-        int64_t channel = accept_ok(f, "x", seq);
-        assert_int_equal(finish_parts(f, channel, seq, STORE_DEAD, seq + 1, 1), ERR_OK);
-        assert_int_equal(out_list(f, 0, 10), ERR_OK);
-        assert_int_equal(out_dead(f, f->outs->id, "gone"), ERR_OK);
-        assert_int_equal(queue_list(f, 10), ERR_OK);
+        int64_t channel = fx_accept_ok(f, "x", seq);
+        assert_int_equal(fx_finish_parts(f, channel, seq, STORE_DEAD, seq + 1, 1), ERR_OK);
+        assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
+        assert_int_equal(fx_out_dead(f, f->outs->id, "gone"), ERR_OK);
+        assert_int_equal(fx_queue_list(f, 10), ERR_OK);
         assert_int_equal(f->n, 1);
         assert_string_equal(f->items->reason, "why");
-        assert_int_equal(on_row(f, calls[i], f->items->id), ERR_OK);
-        assert_string_equal(fixture_sql(f, "SELECT count(*) FROM outbox"), "0");
+        assert_int_equal(fx_on_row(f, calls[i], f->items->id), ERR_OK);
+        assert_string_equal(fx_sql(f, "SELECT count(*) FROM outbox"), "0");
         if (calls[i] == store_queue_retry)
-            assert_int_equal(finish_with(f, channel, seq, STORE_ANSWERED, seq + 2), ERR_OK);
-        assert_int_equal(queue_list(f, 10), ERR_OK);
+            assert_int_equal(fx_finish_with(f, channel, seq, STORE_ANSWERED, seq + 2), ERR_OK);
+        assert_int_equal(fx_queue_list(f, 10), ERR_OK);
         assert_int_equal(f->n, 0);
     }
 }
@@ -273,39 +273,39 @@ static void test_drop_decides_silently(void **state)
     struct fixture *f = *state;
     int64_t channel = 0;
     for (int64_t seq = 1; seq <= 3; seq++)
-        channel = accept_ok(f, "x", seq);
-    assert_int_equal(turn_of(f, channel, 1, (int64_t[]){ 1, 2 }, 2, NULL, 0), ERR_OK);
-    assert_int_equal(finish_with(f, channel, 3, STORE_DEAD, 0), ERR_OK);
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+        channel = fx_accept_ok(f, "x", seq);
+    assert_int_equal(fx_turn_of(f, channel, 1, (int64_t[]){ 1, 2 }, 2, NULL, 0), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 3, STORE_DEAD, 0), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_int_equal(f->n, 3);
-    assert_int_equal(on_row(f, store_queue_drop, f->items[0].id), ERR_OK);
-    assert_int_equal(on_row(f, store_queue_drop, f->items[1].id), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_drop, f->items[0].id), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_drop, f->items[1].id), ERR_OK);
 
-    assert_int_equal(history(f, channel, 0, 10), ERR_OK);
+    assert_int_equal(fx_history(f, channel, 0, 10), ERR_OK);
     assert_int_equal(f->msgs[0].outcome, STORE_SILENT);
     assert_int_equal(f->msgs[1].outcome, STORE_PENDING);
     assert_int_equal(f->msgs[1].turn, 0); /* led by the dropped one before */
     assert_int_equal(f->msgs[2].outcome, STORE_SILENT);
-    assert_int_equal(finish_with(f, channel, 1, STORE_ANSWERED, 4), ERR_EXISTS);
-    assert_int_equal(finish_with(f, channel, 2, STORE_ANSWERED, 4), ERR_OK);
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 4), ERR_EXISTS);
+    assert_int_equal(fx_finish_with(f, channel, 2, STORE_ANSWERED, 4), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_int_equal(f->n, 0);
 }
 
 static void test_retry_of_a_waiting_one(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    accept_ok(f, "x", 2);
-    assert_int_equal(turn_of(f, channel, 1, (int64_t[]){ 1, 2 }, 2, NULL, 0), ERR_OK);
-    assert_int_equal(pending(f), ERR_OK);
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    fx_accept_ok(f, "x", 2);
+    assert_int_equal(fx_turn_of(f, channel, 1, (int64_t[]){ 1, 2 }, 2, NULL, 0), ERR_OK);
+    assert_int_equal(fx_pending(f), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_int_equal(f->items[0].tries, 1);
-    assert_int_equal(on_row(f, store_queue_retry, f->items[0].id), ERR_OK);
-    assert_int_equal(on_row(f, store_queue_retry, f->items[1].id), ERR_OK);
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_retry, f->items[0].id), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_retry, f->items[1].id), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_int_equal(f->items[0].tries, 0);
-    assert_int_equal(history(f, channel, 1, 1), ERR_OK);
+    assert_int_equal(fx_history(f, channel, 1, 1), ERR_OK);
     assert_int_equal(f->msgs->turn, 1); /* it may be in the model's hands */
 }
 
@@ -313,27 +313,27 @@ static void test_retry_of_a_waiting_one(void **state)
 static void test_tool_beside_the_daemon(void **state)
 {
     struct fixture *f = *state;
-    int64_t channel = accept_ok(f, "x", 1);
-    assert_int_equal(finish_with(f, channel, 1, STORE_DEAD, 0), ERR_OK);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_DEAD, 0), ERR_OK);
     struct store *daemon = f->store, *tool;
     struct err e = ERR_INIT;
     assert_int_equal(store_open(f->loop, f->dir, false, &tool, &e), ERR_OK);
     f->store = tool;
-    assert_int_equal(queue_list(f, 10), ERR_OK);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
     assert_int_equal(f->n, 1);
-    assert_int_equal(on_row(f, store_queue_retry, f->items->id), ERR_OK);
+    assert_int_equal(fx_on_row(f, store_queue_retry, f->items->id), ERR_OK);
     store_close(&f->store);
 
     f->store = daemon;
-    assert_int_equal(beat(f), ERR_OK);
+    assert_int_equal(fx_beat(f), ERR_OK);
     assert_true(f->flag);
-    assert_int_equal(pending(f), ERR_OK);
+    assert_int_equal(fx_pending(f), ERR_OK);
     assert_int_equal(f->n, 1);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_parts_are_listed_in_order),
         TEST(test_attempts_are_remembered),

@@ -15,7 +15,7 @@
 static sqlite3 *hold_lock(struct fixture *f)
 {
     sqlite3 *other;
-    assert_int_equal(sqlite3_open(fixture_path(f, "warbler.db"), &other), SQLITE_OK);
+    assert_int_equal(sqlite3_open(fx_path(f, "warbler.db"), &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     return other;
 }
@@ -45,7 +45,7 @@ static void submit_message(struct fixture *f, int64_t seq, accepted_fn *done, vo
 {
     char id[32];
     snprintf(id, sizeof id, "m%" PRId64, seq);
-    struct store_accept a = { .account = "web", .channel = "web:x", .msg = person(seq, "ann", id) };
+    struct store_accept a = { .account = "web", .channel = "web:x", .msg = fx_person(seq, "ann", id) };
     store_accept(f->store, &a, done, arg);
 }
 
@@ -95,7 +95,7 @@ static void test_callbacks_keep_the_order_of_the_calls(void **state)
         numbered[i] = (struct numbered){ &order, i };
         char text[16];
         snprintf(text, sizeof text, "%d", i);
-        struct store_accept a = { .account = "web", .channel = "web:x", .msg = person(i + 1, "ann", text) };
+        struct store_accept a = { .account = "web", .channel = "web:x", .msg = fx_person(i + 1, "ann", text) };
         if (i % 3 == 0)
             store_accept(f->store, &a, check_order_accepted, &numbered[i]);
         else if (i % 3 == 1)
@@ -153,7 +153,7 @@ static void test_a_failing_job_fails_alone(void **state)
         sqlite3 *other = hold_lock(f);
         occupy_worker(f, &beats);
         for (int64_t seq = 1; seq <= 20; seq++) {
-            struct store_accept a = { .account = "web", .channel = chat, .msg = person(seq, "ann", id) };
+            struct store_accept a = { .account = "web", .channel = chat, .msg = fx_person(seq, "ann", id) };
             snprintf(id, sizeof id, "m%" PRId64, seq);
             if (seq == 13) {
                 a.msg.seq = cases[i].seq;
@@ -169,7 +169,7 @@ static void test_a_failing_job_fails_alone(void **state)
         for (int j = 0; j < 20; j++)
             assert_int_equal(o.codes[j], j == 12 ? cases[i].code : ERR_OK);
         assert_true(metric_get(METRIC_STORE_COMMITS) - commits < 10); /* not one for each */
-        assert_int_equal(load(f, chat + strlen("web:"), 100), ERR_OK);
+        assert_int_equal(fx_load(f, chat + strlen("web:"), 100), ERR_OK);
         assert_int_equal(f->n, 19);
     }
 }
@@ -216,7 +216,7 @@ static void test_full_queue(void **state)
         loop_turn(f->loop, true);
     assert_int_equal(counts[ERR_OK], STORE_QUEUE_JOBS_MAX);
     assert_int_equal(counts[ERR_BUSY], 2);
-    assert_int_equal(kv_get(f, "k"), ERR_OK);
+    assert_int_equal(fx_kv_get(f, "k"), ERR_OK);
     assert_string_equal(f->value, "v");
     assert_int_equal(f->expires_ms, STORE_QUEUE_JOBS_MAX - 1);
 }
@@ -243,7 +243,7 @@ static void test_calls_from_a_callback(void **state)
     while (c.left >= 0)
         loop_turn(f->loop, true);
     store_kv_put(f->store, "web", "k", "nobody asks", 0, NULL, NULL);
-    assert_int_equal(kv_get(f, "k"), ERR_OK);
+    assert_int_equal(fx_kv_get(f, "k"), ERR_OK);
     assert_string_equal(f->value, "nobody asks");
 }
 
@@ -265,8 +265,8 @@ static void test_close_finishes_what_waits(void **state)
     assert_null(f->store);
     loop_turn(f->loop, false); /* what was posted finds nobody */
     store_close(&f->store);    /* NULL-safe */
-    fixture_open(f);
-    assert_int_equal(load(f, "x", 5000), ERR_OK);
+    fx_open(f);
+    assert_int_equal(fx_load(f, "x", 5000), ERR_OK);
     assert_int_equal(f->n, 2000);
 }
 
@@ -284,7 +284,7 @@ static void test_close_with_results_not_fetched(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_callbacks_keep_the_order_of_the_calls),
         TEST(test_a_failing_job_fails_alone),
