@@ -1,0 +1,33 @@
+/* request.h: what is sent to a model server (chat-completions reference,
+ * sections 1 and 2). Only what is configured is sent: strict servers refuse
+ * members that they do not know. Pure. */
+#ifndef WARBLER_MODEL_REQUEST_H
+#define WARBLER_MODEL_REQUEST_H
+
+#include <stddef.h>
+
+#include "config/config.h"
+#include "plugin/base/buf.h"
+
+#define REQUEST_BYTES_MAX (8U * 1024 * 1024)
+#define REQUEST_URL_BYTES_MAX 4096U
+#define REQUEST_HEADERS_BYTES_MAX 65536U /* servers refuse more */
+
+/* Appends the body. messages is a JSON array, taken as it is; the members of
+ * conf->extra come last and replace ours. ERR_TOO_LARGE. */
+enum err_code request_body(struct buf *out, const struct model_conf *conf, const char *messages, size_t len);
+
+/* Appends base_url and path ("/models"), with the query of base_url at the end. */
+enum err_code request_url(struct buf *out, const char *base_url, const char *path);
+
+/* "Name: value" lines, NULL-terminated, for struct http_request. A header of
+ * the configuration replaces ours of the same name. */
+struct request_headers {
+    const char **lines; /* private memory; holds the key */
+    size_t n;
+    struct buf text;
+};
+void request_headers_init(struct request_headers *h, const struct model_conf *conf, bool stream);
+void request_headers_fini(struct request_headers *h); /* wipes; legal on a zeroed struct */
+
+#endif
