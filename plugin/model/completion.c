@@ -260,7 +260,7 @@ static void on_done(void *arg, const struct http_reply *reply, const struct err 
     conclude(c, e);
 }
 
-static const struct http_handler handler = {on_head, on_body, on_done};
+static const struct http_handler reading = {on_head, on_body, on_done};
 
 /* --- transports --- */
 
@@ -297,7 +297,7 @@ static enum err_code http_begin(struct completion *c, struct err *e)
     struct http_request req = request_to(m, "POST", &url, &headers);
     req.body = buf_str(&c->request);
     req.body_len = c->request.len;
-    c->http = http_start(c->client->http, &req, &handler, c, e);
+    c->http = http_start(c->client->http, &req, &reading, c, e);
     request_headers_fini(&headers);
     buf_free(&url);
     return c->http ? ERR_OK : e->code;
@@ -313,7 +313,7 @@ static enum err_code practice_begin(struct completion *c, struct err *e)
     struct practice_reply reply;
     (void)e; /* a rule cannot fail */
     practice_answer(&c->client->practice, &c->model->practice_knobs, buf_str(&c->request), c->request.len, &reply);
-    c->practice = practice_call_start(c->client->loop, &reply, &handler, c);
+    c->practice = practice_call_start(c->client->loop, &reply, &reading, c);
     return ERR_OK;
 }
 
@@ -602,7 +602,7 @@ void model_client_free(struct model_client **client)
 }
 
 struct completion *completion_start(struct model_client *client, const struct completion_request *req,
-                                    const struct completion_handler *events, void *arg)
+                                    const struct completion_handler *handler, void *arg)
 {
     struct completion *c = mem_alloc(sizeof *c);
     *c = (struct completion){
@@ -610,7 +610,7 @@ struct completion *completion_start(struct model_client *client, const struct co
         .model = req->model,
         .messages = req->messages,
         .messages_len = req->messages_len,
-        .handler = *events,
+        .handler = *handler,
         .arg = arg,
         .transport = req->model->practice ? &in_process : &over_http,
     };

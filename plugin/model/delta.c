@@ -462,8 +462,9 @@ static void merge_message(struct delta *d, const cJSON *message, bool whole)
     if (whole && (calls || legacy))
         drop_calls(d);
     if (cJSON_IsArray(calls)) {
-        cJSON_ArrayForEach(call, calls)
+        cJSON_ArrayForEach(call, calls) {
             merge_call(d, call);
+        }
     } else if (cJSON_IsObject(legacy)) {
         merge_function_call(d, legacy);
     }
@@ -565,9 +566,11 @@ static void merge_root(struct delta *d, const cJSON *root)
     const char *id = json_str(root, "id");
     if (id && !d->id[0])
         snprintf(d->id, sizeof d->id, "%s", id);
-    if (cJSON_IsArray(choices))
-        cJSON_ArrayForEach(choice, choices)
+    if (cJSON_IsArray(choices)) {
+        cJSON_ArrayForEach(choice, choices) {
             merge_choice(d, choice);
+        }
+    }
     take_usage(d, json_get(json_get(root, "x_groq"), "usage"));
     take_usage(d, json_get(root, "usage"));
 }

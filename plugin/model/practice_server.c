@@ -36,7 +36,7 @@ static void drop(struct answer *a)
 {
     practice_call_cancel(&a->call);
     DL_DELETE(a->server->answers, a);
-    free(a);
+    loop_free_later(a->server->loop, a, free);
 }
 
 static void on_gone(void *arg)
