@@ -8,23 +8,27 @@
 
 struct cli_option {
     const char *name;  /* "config"; matches --config VALUE and --config=VALUE */
-    char letter;       /* 'c' for -c VALUE; 0: none */
+    char letter;       /* 'c' for -c VALUE and -cVALUE; 0: none */
     const char *value; /* how the help calls it: "FILE"; NULL: a switch */
     const char *help;
     const char **into; /* the value, or "" for a switch */
 };
 
+/* What every command has that reads the configuration. */
+#define CLI_CONFIG(into) { "config", 'c', "FILE", "the configuration file", into }
+
 struct cli_command {
     const char *name;
-    const char *arguments; /* behind the options: "CHANNEL", "[list|retry ID|drop ID]", "" */
+    const char *arguments; /* behind the options: "CHANNEL", "[list|retry ID|drop ID]"; "": takes none */
     const char *summary;   /* one line */
-    const char *help;      /* a paragraph or two */
+    const char *help;      /* a paragraph or two, ends with a line break */
     int (*run)(const struct cli_command *self, int argc, char **argv);
 };
 
-/* Reads the options up to the first other argument. Returns its index, or a
- * negative value if the command is over: --help was printed (CLI_DONE), or a
- * mistake was (CLI_WRONG). cli_status() turns these into the exit status. */
+/* Reads the options, wherever they stand before a "--", and moves the other
+ * arguments behind them. Returns the index of the first of these (argc: none),
+ * or a negative value if the command is over: --help was printed (CLI_DONE), or
+ * a mistake was (CLI_WRONG). cli_status() turns these into the exit status. */
 #define CLI_DONE (-1)
 #define CLI_WRONG (-2)
 int cli_options(const struct cli_command *self, const struct cli_option *options, size_t n, int argc, char **argv);

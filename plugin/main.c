@@ -1,0 +1,75 @@
+/* main.c: the commands of the program. */
+#include <stdio.h>
+#include <string.h>
+
+#include "plugin/cli.h"
+#include "plugin/daemon.h"
+
+static const struct cli_command commands[] = {
+    { "run", "", "run the bot, in the foreground",
+      "Reads the configuration, opens the listener and keeps every account online\n"
+      "until it is told to stop. Logs to standard error.\n"
+      "\n"
+      "SIGTERM, SIGINT  finish what is running and stop; a second one stops at once\n"
+      "SIGHUP           read the configuration again, or keep the old one and say why\n",
+      cli_run },
+};
+#define N_COMMANDS (sizeof commands / sizeof *commands)
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: warbler COMMAND [OPTION]... [ARGUMENT]...\n"
+          "\n"
+          "Puts a language model into chat rooms.\n"
+          "\n"
+          "Commands:\n",
+          out);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-16s%s\n", commands[i].name, commands[i].summary);
+    fputs("\n"
+          "`warbler COMMAND --help` tells more; `warbler --version` tells which warbler\n"
+          "this is.\n"
+          "\n"
+          "The configuration is the FILE of -c, else $WARBLER_CONFIG, else ./warbler.conf,\n"
+          "else /etc/warbler/warbler.conf.\n"
+          "\n"
+          "Exit status: 0 done, 1 usage or configuration wrong, 2 could not start,\n"
+          "3 internal error.\n",
+          out);
+}
+
+static int unknown_command(const char *name)
+{
+    fprintf(stderr, "warbler: unknown command \"%s\"\nTry `warbler --help`.\n", name);
+    return EXIT_CONFIG;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_CONFIG;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        puts("warbler " WARBLER_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(&commands[i], argc - 1, argv + 1);
+    return unknown_command(name);
+}
+
+int main(int argc, char **argv)
+{
+    int status = dispatch(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    perror("warbler: standard output");
+    return status ? status : EXIT_INTERNAL;
+}
