@@ -1,7 +1,9 @@
 #include "plugin/cli.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -128,4 +130,15 @@ int cli_options(const struct cli_command *self, const struct cli_option *options
 int cli_status(int over)
 {
     return over == CLI_DONE ? 0 : EXIT_CONFIG;
+}
+
+bool cli_int(const char *text, int64_t min, int64_t max, int64_t *value_r)
+{
+    char *end;
+    errno = 0;
+    intmax_t n = strtoimax(text, &end, 10);
+    if (isspace((unsigned char)*text) || end == text || *end || errno || n < min || n > max)
+        return false;
+    *value_r = n;
+    return true;
 }

@@ -4,7 +4,9 @@
 #ifndef WARBLER_CLI_H
 #define WARBLER_CLI_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct cli_option {
     const char *name;  /* "config"; matches --config VALUE and --config=VALUE */
@@ -36,6 +38,9 @@ int cli_status(int over);
 
 /* "warbler COMMAND: text", and how to get help. Returns EXIT_CONFIG. */
 int cli_wrong(const struct cli_command *self, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A whole number from min to max and nothing else. */
+bool cli_int(const char *text, int64_t min, int64_t max, int64_t *value_r);
 
 int cli_run(const struct cli_command *self, int argc, char **argv);
 int cli_check(const struct cli_command *self, int argc, char **argv);

@@ -13,6 +13,18 @@ static const struct cli_command commands[] = {
       "SIGTERM, SIGINT  finish what is running and stop; a second one stops at once\n"
       "SIGHUP           read the configuration again, or keep the old one and say why\n",
       cli_run },
+    { "chat", "", "talk with the bot of a running daemon",
+      "Each line is a message; Ctrl-D leaves. The next chat at the same address goes\n"
+      "on with the conversation, unless --new begins another.\n"
+      "\n"
+      "If standard input is a pipe or a file, each line is sent when the one before is\n"
+      "answered, and the answers are printed and nothing else:\n"
+      "\n"
+      "  printf 'What is a warbler?\\n' | warbler chat\n"
+      "\n"
+      "Exit status 2 if there is no web chat at the address, 1 if a line was not taken\n"
+      "or not answered.\n",
+      cli_chat },
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
@@ -70,6 +82,6 @@ int main(int argc, char **argv)
     int status = dispatch(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    perror("warbler: standard output");
+    fputs("warbler: cannot write to standard output\n", stderr);
     return status ? status : EXIT_INTERNAL;
 }
