@@ -123,6 +123,11 @@ struct adapter_ops {
     void (*edit)(struct adapter *a, const struct msg_out *m); /* it grew, or is final */
     void (*typing)(struct adapter *a, const char *chat, const char *thread, bool on);
     void (*fetch)(struct adapter *a, const struct msg_out *m); /* is it there? adapter_sent or adapter_send_failed(ERR_NOT_FOUND) */
+    /* `warbler ping`, after init() and instead of start(): contact the platform
+     * once, taking and sending nothing. adapter_online() or adapter_down()
+     * follows from the loop, once, and no other up-call or service. NULL where
+     * the platform is the daemon itself, which is asked how the account is. */
+    void (*ping)(struct adapter *a);
     void (*stop)(struct adapter *a); /* leave in good order; adapter_stopped() follows from the loop. NULL: nothing to do */
     void (*fini)(struct adapter *a); /* free what priv holds; no callbacks after */
 };

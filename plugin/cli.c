@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/nearest.h"
 #include "plugin/daemon.h"
 
 #define HELP_COLUMN 26 /* where the explanation of an option begins */
+#define HELP_WIDTH 80
 
 /* The arguments as they are read. */
 struct reader {
@@ -20,22 +22,35 @@ struct reader {
     char **argv;
 };
 
+/* From the column on, in lines of words. */
+static void print_wrapped(const char *text)
+{
+    for (int at = HELP_COLUMN; *text; text += strspn(text, " ")) {
+        int len = (int)strcspn(text, " ");
+        bool first = at == HELP_COLUMN;
+        if (!first && at + 1 + len > HELP_WIDTH) {
+            printf("\n%*s", HELP_COLUMN, "");
+            at = HELP_COLUMN;
+            first = true;
+        }
+        printf("%s%.*s", first ? "" : " ", len, text);
+        at += len + !first;
+        text += len;
+    }
+    putchar('\n');
+}
+
 static void print_option(const struct cli_option *o)
 {
     char left[64];
     char letter[] = { '-', o->letter, ',', ' ', '\0' };
-    snprintf(left, sizeof left, "  %s--%s%s%s", o->letter ? letter : "    ", o->name, o->value ? " " : "",
+    snprintf(left, sizeof(left), "  %s--%s%s%s", o->letter ? letter : "    ", o->name, o->value ? " " : "",
              o->value ? o->value : "");
     if (strlen(left) < HELP_COLUMN)
         printf("%-*s", HELP_COLUMN, left);
     else
         printf("%s\n%*s", left, HELP_COLUMN, "");
-    for (const char *p = o->help; *p; p++) {
-        putchar(*p);
-        if (*p == '\n')
-            printf("%*s", HELP_COLUMN, "");
-    }
-    putchar('\n');
+    print_wrapped(o->help);
 }
 
 static int print_help(const struct reader *r)
@@ -61,7 +76,15 @@ int cli_wrong(const struct cli_command *self, const char *fmt, ...)
 
 static int unknown_option(const struct reader *r, const char *arg)
 {
-    cli_wrong(r->self, "unknown option %.*s", (int)strcspn(arg, "="), arg);
+    char given[64];
+    struct nearest near;
+    snprintf(given, sizeof(given), "%.*s", (int)strcspn(arg, "="), arg);
+    nearest_init(&near, given + strspn(given, "-"));
+    nearest_try(&near, "help");
+    for (size_t i = 0; i < r->n; i++)
+        nearest_try(&near, r->options[i].name);
+    cli_wrong(r->self, "unknown option %s%s%s%s", given, near.best ? "; did you mean --" : "",
+              near.best ? near.best : "", near.best ? "?" : "");
     return CLI_WRONG;
 }
 

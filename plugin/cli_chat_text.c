@@ -15,7 +15,7 @@ static const char *const TEXTS[CHAT_TEXT_COUNT][LANG_COUNT] = {
     [CHAT_NEW_VISITOR] = { "The server does not know this visitor any more; a new conversation begins.",
                            "服务器已不认识此访客，将开始新的对话。" },
     [CHAT_NOT_REMEMBERED] = { "The next chat will not continue this conversation: %s.", "下次将无法继续本次对话：%s。" },
-    [CHAT_LOST] = { "The connection is lost (%s). Trying to get it back…", "连接已断开（%s），正在重新连接……" },
+    [CHAT_LOST] = { "Disconnected (%s). Trying to get back…", "连接已断开（%s），正在重新连接……" },
     [CHAT_RESTARTING] = { "The server is stopping. Waiting for it to come back…", "服务器正在停止，等待其恢复……" },
     [CHAT_AGAIN] = { "Connected again.", "已重新连接。" },
     [CHAT_REFUSED] = { "no web chat at %s: %s. Start the bot with `warbler run`, or give its address with --url.",

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/nearest.h"
 #include "plugin/cli.h"
 #include "plugin/daemon.h"
 
@@ -13,6 +14,22 @@ static const struct cli_command commands[] = {
       "SIGTERM, SIGINT  finish what is running and stop; a second one stops at once\n"
       "SIGHUP           read the configuration again, or keep the old one and say why\n",
       cli_run },
+    { "check", "", "read the configuration and tell everything that is wrong with it",
+      "Contacts nobody. Exit status 0 if the bot can run with it, else 1 and all\n"
+      "errors, each with its line.\n",
+      cli_check },
+    { "explain", "CHANNEL", "tell what applies to a channel, and why",
+      "CHANNEL is ACCOUNT:CHAT, or ACCOUNT:CHAT/THREAD. Tells which rule of the\n"
+      "configuration is the first that matches and which were passed over, the bot, its\n"
+      "model, when it answers, its limits and its prompt, and what administrators\n"
+      "changed in the channel with /model, /prompt and /mute. Exit status 1 if no rule\n"
+      "matches.\n",
+      cli_explain },
+    { "ping", "", "contact every account and model once",
+      "One line each: ok, or the reason why not. An account that the bot serves itself,\n"
+      "like the web chat, is ok if a running daemon says that it is. Exit status 0 if\n"
+      "all are ok, else 1.\n",
+      cli_ping },
     { "chat", "", "talk with the bot of a running daemon",
       "Each line is a message; Ctrl-D leaves. The next chat at the same address goes\n"
       "on with the conversation, unless --new begins another.\n"
@@ -25,6 +42,21 @@ static const struct cli_command commands[] = {
       "Exit status 2 if there is no web chat at the address, 1 if a line was not taken\n"
       "or not answered.\n",
       cli_chat },
+    { "queue", "[list | retry ID | drop ID]", "what waits for an answer, and what failed for good",
+      "list   the messages that wait, and those that failed for good (dead letters)\n"
+      "retry  have the bot try a failed message again\n"
+      "drop   give a message up: it will not be answered\n"
+      "\n"
+      "Works beside a running daemon and without one. Without a command: list.\n",
+      cli_queue },
+    { "practice-model", "", "a small server that plays a language model",
+      "Speaks the Chat Completions interface (POST /v1/chat/completions with and without\n"
+      "streaming, GET /v1/models), takes any key, and answers by rules: for trying out,\n"
+      "tests and benchmarks. Prints its address and runs until it is told to stop.\n"
+      "\n"
+      "A message can ask for more: #echo TEXT, #fail 429, #fail 500, #fail cut, #sleep MS,\n"
+      "#len N, #history.\n",
+      cli_practice },
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
@@ -52,7 +84,12 @@ static void print_help(FILE *out)
 
 static int unknown_command(const char *name)
 {
-    fprintf(stderr, "warbler: unknown command \"%s\"\nTry `warbler --help`.\n", name);
+    struct nearest near;
+    char hint[NEAREST_BYTES];
+    nearest_init(&near, name);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        nearest_try(&near, commands[i].name);
+    fprintf(stderr, "warbler: unknown command \"%s\"%s\nTry `warbler --help`.\n", name, nearest_hint(&near, hint));
     return EXIT_CONFIG;
 }
 
