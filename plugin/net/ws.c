@@ -1,6 +1,7 @@
 #include "plugin/net/ws.h"
 
 #include <curl/curl.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ struct ws_connecting {
     struct dns_answer addresses;
     size_t tried;
     bool reached; /* the server answered at this address: the others would say the same */
+    const char *distrust; /* why its certificate is no good; NULL: no complaint */
     struct defer next_try;
 };
 
@@ -133,6 +135,7 @@ static bool start_try(struct ws *ws, const char *address, struct err *e)
     if (!info.vhost)
         return false;
     defer_cancel(&c->next_try);
+    c->distrust = NULL;
     memcpy(ws->peer, address, strlen(address) + 1);
     info.context = lws_host_context(host);
     info.address = address;
@@ -194,6 +197,28 @@ void ws_reached(struct ws *ws)
 {
     if (ws->connecting)
         ws->connecting->reached = true;
+}
+
+void ws_distrusts(struct ws *ws, void *x509_store_ctx)
+{
+    if (ws->connecting)
+        ws->connecting->distrust = X509_verify_cert_error_string(X509_STORE_CTX_get_error(x509_store_ctx));
+}
+
+void ws_refused(struct ws *ws, const char *why, size_t len)
+{
+    const char *distrust = ws->connecting ? ws->connecting->distrust : NULL;
+    struct err e = ERR_INIT;
+
+    if (ws_try_again(ws))
+        return;
+    if (distrust)
+        err_set(&e, ERR_NET, "certificate: %s", distrust);
+    else if (why)
+        err_set(&e, ERR_NET, "%.*s", (int)len, why);
+    else
+        err_set(&e, ERR_NET, "refused");
+    ws_gone(ws, 0, &e);
 }
 
 static void on_addresses(void *arg, const struct dns_answer *answer)

@@ -323,23 +323,10 @@ static void on_open(struct ws *ws)
     ws->conn = ws->handler->open(ws->conn, ws, ws->upgrade);
 }
 
-/* A client's handshake failed. */
-static void on_refused(struct ws *ws, struct lws *wsi, const char *why, size_t len)
-{
-    struct err e = ERR_INIT;
-
-    forget(ws, wsi);
-    if (ws_try_again(ws))
-        return;
-    err_set(&e, ERR_NET, "%.*s", why ? (int)len : 7, why ? why : "refused");
-    ws_gone(ws, 0, &e);
-}
-
 int ws_on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
     struct ws *ws = lws_get_opaque_user_data(wsi);
 
-    (void)user;
     if (!ws) /* dropped, or no WebSocket: then only data or room for it is a reason to hang up */
         return reason == LWS_CALLBACK_RECEIVE || reason == LWS_CALLBACK_CLIENT_RECEIVE ||
                        reason == LWS_CALLBACK_SERVER_WRITEABLE || reason == LWS_CALLBACK_CLIENT_WRITEABLE
@@ -369,8 +356,13 @@ int ws_on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, voi
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
         ws_reached(ws);
         break;
+    case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
+        if (len == 0) /* OpenSSL says no; so does what we return */
+            ws_distrusts(ws, user);
+        break;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        on_refused(ws, wsi, in, len);
+        forget(ws, wsi);
+        ws_refused(ws, in, len);
         break;
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_CLIENT_CLOSED:

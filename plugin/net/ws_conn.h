@@ -57,6 +57,8 @@ struct ws *ws_new(struct loop *loop, const struct ws_handler *handler, const str
 void ws_connecting_free(struct ws *ws);
 bool ws_try_again(struct ws *ws); /* at another address, at the end of the turn; false: there is none */
 void ws_reached(struct ws *ws);   /* the server's TCP, and TLS if any, are fine */
+void ws_distrusts(struct ws *ws, void *x509_store_ctx); /* the server's certificate */
+void ws_refused(struct ws *ws, const char *why, size_t len); /* this try failed; why may be NULL */
 
 /* Ends it without a callback. A server's sends the code, unless it is 0 or a
  * frame is under way. */
