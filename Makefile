@@ -152,7 +152,12 @@ build/$(1)/warbler: $$(MAIN:%.c=build/$(1)/%.o) build/$(1)/libwarbler.a build/$(
 	$$(call say,LD,$$@)
 	$$(call link,$(1))
 
-$$($(1)_TESTS): build/$(1)/%: build/$(1)/%.o $$(SUPPORT:%.c=build/$(1)/%.o) build/$(1)/libwarbler.a build/$(1)/flags
+# What several tests use; an archive, so that each takes from it what it names.
+build/$(1)/libsupport.a: $$(SUPPORT:%.c=build/$(1)/%.o)
+	@rm -f $$@
+	$$(Q)$$(AR) rcs $$@ $$^
+
+$$($(1)_TESTS): build/$(1)/%: build/$(1)/%.o build/$(1)/libsupport.a build/$(1)/libwarbler.a build/$(1)/flags
 	$$(call say,LD,$$@)
 	$$(call link,$(1),$$(CMOCKA_LIBS))
 
