@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -109,10 +111,10 @@ static int64_t resident_bytes(void)
     FILE *f = fopen("/proc/self/statm", "re");
     if (!f)
         return -1;
-    int64_t pages;
-    int got = fscanf(f, "%*s %" SCNd64, &pages);
+    char line[128]; /* pages: all, resident, … */
+    char *resident = fgets(line, sizeof line, f) ? strchr(line, ' ') : NULL;
     fclose(f);
-    return got == 1 ? pages * sysconf(_SC_PAGESIZE) : -1;
+    return resident ? strtoll(resident, NULL, 10) * sysconf(_SC_PAGESIZE) : -1;
 }
 
 static int64_t open_fds(void)

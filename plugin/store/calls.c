@@ -53,6 +53,7 @@ static void pack_turn(struct job *job, struct pack *p)
     j->drop = pack_array(p, j->drop, j->n_drop * sizeof *j->drop);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the contract's parameters */
 void store_turn(struct store *s, int64_t channel_id, int64_t lead, const int64_t *seqs, size_t n, const int64_t *drop,
                 size_t n_drop, void (*done)(void *arg, const struct err *e), void *arg)
 {

@@ -127,9 +127,9 @@ static enum err_code upgrade_once(struct db *db, const char *const *steps, size_
 
 enum err_code schema_upgrade(struct db *db, const char *const *steps, size_t n_steps, struct err *e)
 {
-    size_t from, version;
+    size_t from = 0;
     enum err_code code = schema_check(db, n_steps, &from, e);
-    version = from;
+    size_t version = from;
     while (!code && version < n_steps) {
         code = db_begin(db, e);
         if (!code)

@@ -275,9 +275,16 @@ static enum err_code commit(struct db *db, struct err *e)
     return code;
 }
 
+static void fail_jobs(struct job **jobs, size_t n, const struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        job_fail(jobs[i], e);
+    metric_add(METRIC_STORE_ERRORS, (int64_t)n);
+}
+
 static enum err_code try_jobs(struct db *db, struct job **jobs, size_t n, struct err *e)
 {
-    enum err_code code = db_begin(db, e);
+    enum err_code code = ERR_OK;
     for (size_t i = 0; i < n && !code; i++)
         code = work_on(db, jobs[i], e);
     if (!code)
@@ -293,16 +300,16 @@ static enum err_code try_jobs(struct db *db, struct job **jobs, size_t n, struct
 static void run_jobs(struct db *db, struct job **jobs, size_t n, int64_t deadline_ms)
 {
     struct err e = ERR_INIT;
-    if (!try_jobs(db, jobs, n, &e))
-        return;
-    if (n > 1 && clock_mono_ms() <= deadline_ms) {
-        run_jobs(db, jobs, n / 2, deadline_ms);
-        run_jobs(db, jobs + n / 2, n - n / 2, deadline_ms);
-        return;
+    if (db_begin(db, &e)) { /* no job's fault */
+        fail_jobs(jobs, n, &e);
+    } else if (try_jobs(db, jobs, n, &e)) {
+        if (n == 1 || clock_mono_ms() > deadline_ms) {
+            fail_jobs(jobs, n, &e);
+        } else {
+            run_jobs(db, jobs, n / 2, deadline_ms);
+            run_jobs(db, jobs + n / 2, n - n / 2, deadline_ms);
+        }
     }
-    for (size_t i = 0; i < n; i++)
-        job_fail(jobs[i], &e);
-    metric_add(METRIC_STORE_ERRORS, (int64_t)n);
 }
 
 static void *work(void *arg)

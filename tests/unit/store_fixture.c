@@ -1,5 +1,6 @@
 #include "tests/unit/store_fixture.h"
 
+#include <ftw.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,15 +31,21 @@ int fx_setup(void **state)
     return 0;
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
 int fx_teardown(void **state)
 {
     struct fixture *f = *state;
     store_close(&f->store);
     loop_free(&f->loop);
     arena_free(&f->arena);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", f->top);
-    int rc = system(command);
+    int rc = nftw(f->top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(f);
     return rc;
 }

@@ -194,6 +194,23 @@ static void test_a_batch_is_one_commit(void **state)
     assert_int_equal(metric_get(METRIC_STORE_QUEUE), 0);
 }
 
+static void test_another_process_holds_the_lock(void **state)
+{
+    struct fixture *f = *state;
+    struct outcomes o = { 0 };
+    sqlite3 *other = hold_lock(f);
+    for (int64_t seq = 1; seq <= 30; seq++)
+        submit_message(f, seq, note_outcome, &o);
+    wait_outcomes(f, &o, 1); /* DB_BUSY_MS later */
+    assert_int_equal(o.codes[0], ERR_BUSY);
+    release_lock(other);
+    wait_outcomes(f, &o, 30);
+    fx_accept_ok(f, "y", 1);
+    struct store_msg again = fx_person(1, "ann", "m1");
+    assert_int_equal(fx_accept_msg(f, "x", &again), ERR_OK);
+    assert_false(f->accepted.duplicate); /* the one that failed left nothing */
+}
+
 /* --- a full queue --- */
 static void count_codes(void *arg, const struct err *e)
 {
@@ -289,6 +306,7 @@ int main(void)
         TEST(test_callbacks_keep_the_order_of_the_calls),
         TEST(test_a_failing_job_fails_alone),
         TEST(test_a_batch_is_one_commit),
+        TEST(test_another_process_holds_the_lock),
         TEST(test_full_queue),
         TEST(test_calls_from_a_callback),
         TEST(test_close_finishes_what_waits),
