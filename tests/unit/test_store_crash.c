@@ -14,13 +14,15 @@
 #include "plugin/base/clock.h"
 
 #define KILLS 50
-#define KILL_AFTER_MS_MAX 60
+#define WORDS_MAX 150          /* that the victim gets to say; none: it may still be opening the store */
+#define LAST_MS_MAX 4          /* that it lives after them */
+#define VICTIM_SILENT_MS 20000 /* with words to say: something hangs */
 #define CHATS 3
-#define UNDER_WAY 16        /* questions that the victim has in hand at a time */
+#define UNDER_WAY 16           /* questions that the victim has in hand at a time */
 #define ROUND_QUESTIONS_MAX 20000
 
 /* What the victim tells: question n of the round was accepted, or answered. */
-enum told { TOLD_READY, TOLD_ACCEPTED, TOLD_ANSWERED };
+enum told { TOLD_OPEN, TOLD_ACCEPTED, TOLD_ANSWERED };
 struct word {
     enum told told;
     int n;
@@ -97,7 +99,7 @@ static void live(const char *dir, int round, int fd)
         fprintf(stderr, "victim: %s\n", e.text);
         _exit(5);
     }
-    tell(TOLD_READY, 0);
+    tell(TOLD_OPEN, 0);
     for (int i = 0; i < UNDER_WAY; i++)
         ask_next();
     loop_run(loop);
@@ -121,7 +123,7 @@ static bool hear(int fd, int wait_ms)
     return true;
 }
 
-static void run_and_kill(const char *dir, int round, int live_ms)
+static void run_and_kill(const char *dir, int round, unsigned *seed)
 {
     int fds[2], status;
     memset(was_told, 0, sizeof was_told);
@@ -132,9 +134,9 @@ static void run_and_kill(const char *dir, int round, int live_ms)
         live(dir, round, fds[1]);
     }
     close(fds[1]);
-    while (!was_told[0][TOLD_READY])
-        assert_true(hear(fds[0], 20000));
-    for (int64_t end = clock_mono_ms() + live_ms, left; (left = end - clock_mono_ms()) > 0;)
+    for (int words = rand_r(seed) % WORDS_MAX; words > 0; words--)
+        assert_true(hear(fds[0], VICTIM_SILENT_MS));
+    for (int64_t end = clock_mono_ms() + rand_r(seed) % LAST_MS_MAX, left; (left = end - clock_mono_ms()) > 0;)
         hear(fds[0], (int)left);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -191,7 +193,7 @@ static void test_killed_at_random_moments(void **state)
     unsigned seed = 1;
     int accepted_all = 0, answered_all = 0;
     for (int round = 0; round < KILLS; round++) {
-        run_and_kill(f->dir, round, rand_r(&seed) % KILL_AFTER_MS_MAX);
+        run_and_kill(f->dir, round, &seed);
         fx_open(f);
         assert_string_equal(fx_sql(f, "PRAGMA integrity_check"), "ok");
         struct count c = check_round(f, round);
