@@ -43,7 +43,16 @@ struct reader {
 static void look(struct reader *r)
 {
     r->next = r->at;
-    r->cp = r->at < r->len ? utf8_next(r->s, r->len, &r->next) : 0;
+    r->cp = 0;
+    if (r->at == r->len)
+        return;
+    unsigned char first = (unsigned char)r->s[r->at];
+    if (first < 0x80) { /* most text: no call for each letter */
+        r->cp = first;
+        r->next++;
+    } else {
+        r->cp = utf8_next(r->s, r->len, &r->next);
+    }
 }
 
 static void step(struct reader *r)
@@ -130,6 +139,8 @@ static enum kind kind_of(uint32_t cp)
 {
     if (is_ascii_letter(cp) || is_latin(cp))
         return KIND_LETTER;
+    if (is_han(cp)) /* like the letters before the dearer questions */
+        return KIND_SINGLE;
     if (is_digit(cp))
         return KIND_DIGIT;
     if (cp == '\n' || cp == '\r')
