@@ -1,6 +1,7 @@
 #include "plugin/model/completion.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -144,7 +145,7 @@ static void finish(struct completion *c, enum err_code code)
         .attempts = c->attempts,
     };
     struct err e = ERR_INIT;
-    memcpy(r.request_id, c->delta.id, sizeof r.request_id);
+    snprintf(r.request_id, sizeof r.request_id, "%s", c->reply.request_id[0] ? c->reply.request_id : c->delta.id);
     if (code != ERR_OK)
         e = c->failure.err;
     release(c);

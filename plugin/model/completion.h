@@ -32,7 +32,7 @@ struct usage {
 struct completion_result {
     enum finish_reason finish;
     struct usage usage;
-    char request_id[80]; /* the server's, "" if none */
+    char request_id[80]; /* the server's (x-request-id, else the answer's id), "" if none */
     int attempts;        /* requests made, at least 1 */
 };
 

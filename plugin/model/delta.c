@@ -603,7 +603,7 @@ enum err_code delta_event(struct delta *d, const char *type, const char *data, s
     if (error || (root && failure_find(f, root)))
         code = failed_event(root, data, len, f);
     else if (!root)
-        code = fail(f, ERR_PROTO, "malformed JSON in the stream");
+        code = fail(f, ERR_PROTO, "malformed JSON");
     else
         merge_root(d, root);
     cJSON_Delete(root);
@@ -616,7 +616,7 @@ enum err_code delta_whole(struct delta *d, const char *body, size_t len, struct 
     cJSON *root = json_parse(body, len);
     enum err_code code = ERR_OK;
     if (!root)
-        return fail(f, ERR_PROTO, "malformed JSON in the answer");
+        return fail(f, ERR_PROTO, "malformed JSON");
     if (failure_find(f, root)) {
         code = f->err.code;
     } else if (!cJSON_HasObjectItem(root, "choices")) {

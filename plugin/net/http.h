@@ -38,6 +38,7 @@ struct http_reply {
     long status;            /* 0 if none came */
     int64_t retry_after_ms; /* from retry-after-ms, else Retry-After (seconds or date); -1: not said */
     bool reused;            /* the connection had served before */
+    char request_id[64];    /* x-request-id, for the log and the server's people; "" if none */
 };
 
 struct http_handler {

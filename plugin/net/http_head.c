@@ -1,6 +1,7 @@
 #include "plugin/net/http_head.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -88,6 +89,8 @@ static void take_line(struct http_head *head, const char *line)
             head->reply.retry_after_ms = ms;
     } else if (!head->said_ms && header_value(line, "retry-after", value, sizeof value)) {
         head->reply.retry_after_ms = parse_retry_after(value);
+    } else if (header_value(line, "x-request-id", value, sizeof value)) {
+        snprintf(head->reply.request_id, sizeof head->reply.request_id, "%s", value);
     }
 }
 

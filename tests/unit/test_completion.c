@@ -396,6 +396,25 @@ static void test_every_split_over_tcp(void **state)
     }
 }
 
+static void test_request_id(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        const char *answer, *id;
+    } cases[] = {
+        {"HTTP/1.1 200 OK\r\nX-Request-Id:  req-1 \r\n\r\n" DELTA("a") STOP, "req-1"},
+        {"HTTP/1.1 401 x\r\nx-request-id: req-2\r\nContent-Length: 0\r\n\r\n", "req-2"},
+        {SSE_HEAD "data: {\"id\":\"chat-3\",\"choices\":[]}\n\n" DELTA("a") STOP, "chat-3"},
+        {GOOD, ""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct script script = {.answer = cases[i].answer};
+        struct scripted *s = play(b, &script, 1);
+        assert_string_equal(b->result.request_id, cases[i].id);
+        scripted_free(s);
+    }
+}
+
 #define STATUS(line, headers) "HTTP/1.1 " line "\r\nContent-Length: 0\r\n" headers "\r\n"
 
 #define BRIEFLY "retry-after-ms: 1\r\n"
@@ -745,6 +764,7 @@ int main(void)
         TEST(test_practice_in_the_process),
         TEST(test_practice_failures),
         TEST(test_request),
+        TEST(test_request_id),
         TEST(test_answers),
         TEST(test_every_split_over_tcp),
         TEST(test_retries),
