@@ -6,7 +6,6 @@
 #include "adapters/webchat/call.h"
 #include "plugin/base/clock.h"
 #include "plugin/base/mem.h"
-#include "plugin/base/metric.h"
 #include "plugin/web/web.h"
 
 /* --- to the client --- */
@@ -167,8 +166,7 @@ void call_accepted(struct call *p, const struct msg_accepted *r, const struct er
 
     p->pending = NULL;
     if (failed(e)) {
-        why = webchat_refusal(e);
-        metric_add(METRIC_MESSAGES_REFUSED, 1);
+        why = webchat_refusal(e); /* counted by the host */
         call_error(p, why.status, why.status == 503, why.code, why.text);
         return;
     }

@@ -311,8 +311,8 @@ void session_accepted(struct session *s, const struct msg_in *m, const struct ms
 
     s->n_pending--;
     if (failed(e)) {
-        why = webchat_refusal(e);
-        refuse(s, why.code, why.text, m->id);
+        why = webchat_refusal(e); /* counted by the host */
+        session_error(s, why.code, why.text, m->id);
         return;
     }
     s->behind = false;
