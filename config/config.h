@@ -143,9 +143,12 @@ struct config_report {
 void config_report_init(struct config_report *r);
 void config_report_fini(struct config_report *r);
 
-/* NULL if there was any error. adapters ends with a NULL name. */
+/* NULL if there was any error. adapters ends with a NULL name; its tables must
+ * live as long as the configuration. file is looked for in the working folder,
+ * everything that it names in its own. Reads the environment and the files of
+ * secrets, contacts nobody, changes nothing. */
 struct config *config_load(const char *file, const struct config_adapter *adapters, struct config_report *report);
-struct config *config_ref(struct config *c);
+struct config *config_ref(struct config *c); /* from one thread only, as unref */
 void config_unref(struct config **c); /* NULL-safe; clears *c; wipes secrets with the last reference */
 
 /* -c, else $WARBLER_CONFIG, else ./warbler.conf, else /etc/warbler/warbler.conf.
@@ -158,9 +161,11 @@ const struct account_conf *config_account(const struct config *c, const char *na
 /* Would an adapter made from one do the same as one made from the other? */
 bool config_account_equal(const struct account_conf *a, const struct account_conf *b);
 
-/* The first rule whose pattern matches "ACCOUNT:CHAT" or "ACCOUNT:CHAT/THREAD"; NULL: none, the bot is silent. */
+/* The first rule whose pattern matches "ACCOUNT:CHAT" or "ACCOUNT:CHAT/THREAD",
+ * where a pattern that matches a chat matches its threads too; NULL: none, the
+ * bot is silent. */
 const struct channel_rule *config_rule(const struct config *c, const char *channel);
-bool config_glob(const char *pattern, const char *text); /* *, ?, [a-z], [!a-z]; bounded work */
+bool config_glob(const char *pattern, const char *text); /* *, ?, [a-z], [!a-z]; work: product of the lengths */
 
 void config_print_defaults(FILE *out, const struct config_adapter *adapters); /* a complete sample file, each setting explained */
 void config_print_man(FILE *out, const struct config_adapter *adapters);      /* warbler.conf(5), man(7) macros */

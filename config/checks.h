@@ -1,0 +1,21 @@
+/* checks.h: the `check` functions of our own tables. Those that adapters may
+ * use as well are in schema.h. */
+#ifndef WARBLER_CONFIG_CHECKS_H
+#define WARBLER_CONFIG_CHECKS_H
+
+#include "config/schema.h"
+
+#define ACCOUNT_NAME_MAX 32 /* letters */
+#define NO_BOT "none"       /* in a channel's rule: nobody answers */
+
+enum err_code check_base_url(const char *value, struct err *e);     /* check_url, and nothing behind the path */
+enum err_code check_proxy(const char *value, struct err *e);        /* what libcurl takes as a proxy */
+enum err_code check_match(const char *value, struct err *e);        /* can match a channel's name */
+enum err_code check_account_name(const char *value, struct err *e); /* [a-z0-9_-]{1,32} */
+enum err_code check_name(const char *value, struct err *e);         /* 1 to 64 printable characters */
+enum err_code check_bot_name(const char *value, struct err *e);     /* check_name, and not NO_BOT */
+enum err_code check_address(const char *value, struct err *e);      /* numeric IPv4 or IPv6 */
+enum err_code check_command(const char *value, struct err *e);      /* "name=alias,alias" or "name=" */
+enum err_code check_extra(const char *value, struct err *e);        /* a JSON object that sets nothing of ours */
+
+#endif

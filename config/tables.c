@@ -1,0 +1,248 @@
+#include "config/tables.h"
+
+#include "config/checks.h"
+#include "config/config.h"
+
+#define CONFIG(field) offsetof(struct config, field)
+#define MODEL(field) offsetof(struct model_conf, field)
+#define PRACTICE(field) offsetof(struct practice_conf, field)
+#define BOT(field) offsetof(struct bot_conf, field)
+#define ACCOUNT(field) offsetof(struct account_conf, field)
+#define CHANNEL(field) offsetof(struct channel_rule, field)
+
+#define HOUR_MS 3600e3
+#define NAME_BYTES_MAX 256 /* 64 characters of any kind */
+
+/* SETTING_LIST writes the count behind the pointer. */
+#define SIDE_BY_SIDE(list) _Static_assert(CONFIG(n_##list) == CONFIG(list) + sizeof(void *), #list " and its count")
+SIDE_BY_SIDE(models);
+SIDE_BY_SIDE(bots);
+SIDE_BY_SIDE(accounts);
+SIDE_BY_SIDE(channels);
+
+/* Each in the order of its enum. */
+static const char *const level_names[] = { "error", "warn", "info", "debug", NULL };
+static const char *const format_names[] = { "text", "json", NULL };
+static const char *const api_names[] = { "chat", "practice", NULL };
+static const char *const max_tokens_names[] = { "max_tokens", "max_completion_tokens", "none", NULL };
+static const char *const system_role_names[] = { "system", "developer", "user", NULL };
+static const char *const queue_names[] = { "each", "merge", "latest", NULL };
+static const char *const on_doubt_names[] = { "drop", "resend", NULL };
+static const char *const language_names[] = { "en", "zh", NULL };
+const char *const trigger_names[] = { "direct", "mention", "reply", "prefix", "keyword", "always", "chance", NULL };
+
+/* --- models --------------------------------------------------------------- */
+
+static const struct setting practice_settings[] = {
+    { "delay_ms", SETTING_INT, .offset = PRACTICE(delay_ms), .max = 600000, .fallback = "300",
+      .help = "Milliseconds before the practice model begins to answer." },
+    { "chunk_ms", SETTING_INT, .offset = PRACTICE(chunk_ms), .max = 60000, .fallback = "40",
+      .help = "Milliseconds between two pieces of a streamed answer." },
+    { "chunk_chars", SETTING_INT, .offset = PRACTICE(chunk_chars), .min = 1, .max = 10000, .fallback = "4",
+      .help = "Characters in one piece of a streamed answer." },
+    { "length_chars", SETTING_INT, .offset = PRACTICE(length_chars), .max = 1000000, .fallback = "0",
+      .help = "Characters of the whole answer; 0: as long as it happens to be." },
+    { "fail_rate", SETTING_FLOAT, .offset = PRACTICE(fail_rate), .max = 1, .fallback = "0.0",
+      .help = "Share of the requests that fail on purpose." },
+    SETTING_END
+};
+
+const struct setting model_settings[] = {
+    { "name", SETTING_STRING, .offset = MODEL(name), .required = true, .min = 1, .max = NAME_BYTES_MAX,
+      .check = check_name, .example = "default", .help = "What bots call this model." },
+    { "api", SETTING_ENUM, .offset = MODEL(api), .choices = api_names, .fallback = "chat",
+      .help = "How to talk to it: \"chat\" is the Chat Completions interface that nearly every server offers, \"practice\" "
+              "is the built-in practice model, which needs no network and no key." },
+    { "base_url", SETTING_STRING, .offset = MODEL(base_url), .check = check_base_url, .shown = true,
+      .example = "https://api.openai.com/v1",
+      .help = "Where the server is, up to and without /chat/completions. Needed unless api is \"practice\"." },
+    { "model", SETTING_STRING, .offset = MODEL(model), .max = 256, .shown = true, .example = "gpt-4o-mini",
+      .help = "The server's own name of the model. Needed unless api is \"practice\"." },
+    { "api_key", SETTING_SECRET, .offset = MODEL(api_key), .excuse = "practice_without_key", .shown = true,
+      .example = "env:OPENAI_API_KEY",
+      .help = "The key, sent as \"Authorization: Bearer\". Leave it out for a server that wants none." },
+    { "practice_without_key", SETTING_BOOL, .offset = MODEL(practice_without_key), .fallback = "false",
+      .help = "If there is no key, or its environment variable is not set: answer with the practice model, and say so, "
+              "instead of refusing to start." },
+    { "temperature", SETTING_FLOAT, .offset = MODEL(temperature), .max = 2, .example = "0.7",
+      .help = "How freely the model picks its words. Not sent unless set, like all settings here without a default." },
+    { "top_p", SETTING_FLOAT, .offset = MODEL(top_p), .max = 1, .example = "0.9",
+      .help = "Only the likeliest words that make up this share are considered." },
+    { "frequency_penalty", SETTING_FLOAT, .offset = MODEL(frequency_penalty), .min = -2, .max = 2, .example = "0.0",
+      .help = "Above 0 makes words less likely the more often they have come up." },
+    { "presence_penalty", SETTING_FLOAT, .offset = MODEL(presence_penalty), .min = -2, .max = 2, .example = "0.0",
+      .help = "Above 0 makes words less likely that have come up at all." },
+    { "max_tokens", SETTING_INT, .offset = MODEL(max_tokens), .max = 10e6, .fallback = "0",
+      .help = "Longest answer, in tokens; 0: the server's own limit." },
+    { "max_tokens_field", SETTING_ENUM, .offset = MODEL(max_tokens_field), .choices = max_tokens_names,
+      .fallback = "max_tokens",
+      .help = "Under which name max_tokens is sent. OpenAI's newer models want \"max_completion_tokens\"." },
+    { "stop", SETTING_STRINGS, .offset = MODEL(stop), .max = 4, .fallback = "()", .example = "(\"END\")",
+      .help = "The answer ends before any of these texts." },
+    { "seed", SETTING_INT, .offset = MODEL(seed), .example = "42",
+      .help = "Makes answers repeatable, as far as the server can." },
+    { "system_role", SETTING_ENUM, .offset = MODEL(system_role), .choices = system_role_names, .fallback = "system",
+      .help = "The role under which the system prompt is sent. Some models know no \"system\"." },
+    { "stream", SETTING_BOOL, .offset = MODEL(stream), .fallback = "true",
+      .help = "Ask the server to send the answer piece by piece. Whether people see it grow is the bot's stream." },
+    { "stream_usage", SETTING_BOOL, .offset = MODEL(stream_usage), .fallback = "true",
+      .help = "Ask for the number of tokens used in streamed answers too. Switch it off for servers that refuse "
+              "stream_options." },
+    { "extra", SETTING_JSON, .offset = MODEL(extra), .check = check_extra, .example = "{\"top_k\": 40}",
+      .help = "A JSON object with more members for each request, for what has no setting here." },
+    { "drop", SETTING_STRINGS, .offset = MODEL(drop), .max = 32, .fallback = "()", .example = "(\"stream_options\")",
+      .help = "Members that are never sent, for servers that refuse them." },
+    { "headers", SETTING_STRINGS, .offset = MODEL(headers), .max = 32, .fallback = "()", .check = check_header,
+      .example = "(\"X-Team: support\")", .help = "More HTTP headers for each request." },
+    { "proxy", SETTING_STRING, .offset = MODEL(proxy), .check = check_proxy, .example = "http://127.0.0.1:3128",
+      .help = "An HTTP or SOCKS proxy on the way to the server." },
+    { "ca_file", SETTING_PATH, .offset = MODEL(ca_file), .check = check_file, .example = "./ca.pem",
+      .help = "Certificates (PEM) to trust instead of the system's." },
+    { "connect_timeout", SETTING_DURATION, .offset = MODEL(connect_timeout), .min = 1, .max = HOUR_MS,
+      .fallback = "10s",
+      .help = "Longest wait for a connection." },
+    { "first_byte_timeout", SETTING_DURATION, .offset = MODEL(first_byte_timeout), .min = 1, .max = HOUR_MS,
+      .fallback = "120s",
+      .help = "Longest wait for the beginning of an answer." },
+    { "idle_timeout", SETTING_DURATION, .offset = MODEL(idle_timeout), .min = 1, .max = HOUR_MS, .fallback = "60s",
+      .help = "Longest silence in the middle of an answer." },
+    { "retries", SETTING_INT, .offset = MODEL(retries), .max = 10, .fallback = "2",
+      .help = "How often a failed request is made again, if that can help." },
+    { "retry_ceiling", SETTING_DURATION, .offset = MODEL(retry_ceiling), .max = HOUR_MS, .fallback = "60s",
+      .help = "If the server asks to wait longer than this before the next try, people are told so at once." },
+    { "practice", SETTING_GROUP, .offset = MODEL(practice_knobs), .group = practice_settings,
+      .help = "How the practice model behaves, where it answers." },
+    SETTING_END
+};
+
+/* --- bots ----------------------------------------------------------------- */
+
+const struct setting bot_settings[] = {
+    { "name", SETTING_STRING, .offset = BOT(name), .required = true, .min = 1, .max = NAME_BYTES_MAX,
+      .check = check_bot_name,
+      .example = "assistant", .help = "What people call it: @assistant." },
+    { "model", SETTING_STRING, .offset = BOT(model), .required = true, .example = "default",
+      .help = "The name of one of the models above." },
+    { "system_prompt", SETTING_STRING, .offset = BOT(system_prompt), .max = 65536,
+      .fallback = "You are a helpful assistant.",
+      .help = "What the bot is told about its task. {date}, {channel}, {bot} and {language} are filled in; {{ and }} stand "
+              "for braces. Texts side by side are joined, so a long one may go over several lines." },
+    { "language", SETTING_STRING, .offset = BOT(language), .choices = language_names, .example = "en",
+      .help = "The language of the bot's own notices. If not set: the language of the person." },
+    { "trigger", SETTING_STRINGS, .offset = BOT(trigger_names), .min = 1, .max = 7, .choices = trigger_names,
+      .fallback = "(\"direct\", \"mention\", \"reply\")",
+      .help = "When the bot answers: \"direct\" in private conversations, \"mention\" when it is called by @name, \"reply\" "
+              "when one replies to it, \"prefix\" when a message begins with prefix, \"keyword\" when one of keywords "
+              "matches, \"chance\" now and then, \"always\"." },
+    { "prefix", SETTING_STRING, .offset = BOT(prefix), .min = 1, .max = 64, .example = "!ask",
+      .help = "For the trigger \"prefix\"." },
+    { "keywords", SETTING_STRINGS, .offset = BOT(keywords), .max = 256, .fallback = "()", .check = check_pattern,
+      .example = "(\"refunds?\", \"退款\")", .help = "For the trigger \"keyword\": patterns (PCRE2), without regard to case." },
+    { "chance", SETTING_FLOAT, .offset = BOT(chance), .max = 1, .fallback = "0.0", .example = "0.05",
+      .help = "For the trigger \"chance\": the share of the messages that is answered." },
+    { "queue", SETTING_ENUM, .offset = BOT(queue), .choices = queue_names, .fallback = "each",
+      .help = "What becomes of messages that come while the bot answers: \"each\" is answered in turn, \"merge\" answers all "
+              "that piled up at once, \"latest\" answers the newest only." },
+    { "queue_max", SETTING_INT, .offset = BOT(queue_max), .min = 1, .max = 1000, .fallback = "20",
+      .help = "How many messages may wait in one channel; the next one is refused." },
+    { "interrupt", SETTING_BOOL, .offset = BOT(interrupt), .fallback = "false",
+      .help = "A new message stops the answer to the same person's last one." },
+    { "stream", SETTING_BOOL, .offset = BOT(stream), .fallback = "true",
+      .help = "People see the answer grow, where the platform can show that." },
+    { "context", SETTING_BOOL, .offset = BOT(context), .fallback = "true",
+      .help = "In groups, the model is shown what was not meant for the bot too, once the bot is asked." },
+    { "names", SETTING_BOOL, .offset = BOT(names), .fallback = "true",
+      .help = "In groups, the model is told who said what." },
+    { "history_messages", SETTING_INT, .offset = BOT(history_messages), .max = 10000, .fallback = "40",
+      .help = "How many of the last messages the model is shown; 0: none but the one to answer." },
+    { "history_tokens", SETTING_INT, .offset = BOT(history_tokens), .max = 10e6, .fallback = "3000",
+      .help = "And how many tokens of them at most, by estimate." },
+    { "command_prefix", SETTING_STRING, .offset = BOT(command_prefix), .max = 16, .fallback = "/",
+      .help = "What commands such as /help begin with; \"\" switches commands off." },
+    { "commands", SETTING_STRINGS, .offset = BOT(commands), .max = 64, .fallback = "()", .check = check_command,
+      .example = "(\"help=hilfe,aide\", \"retry=\")",
+      .help = "More names for commands: \"help=hilfe,aide\". With nothing behind the = the command is switched off." },
+    { "admins", SETTING_STRINGS, .offset = BOT(admins), .max = 256, .fallback = "()", .check = check_glob,
+      .example = "(\"web:alice\")", .help = "Who may use the commands that change something: patterns over ACCOUNT:SENDER." },
+    SETTING_END
+};
+
+/* --- accounts and channels ------------------------------------------------ */
+
+const struct setting account_settings[] = {
+    { "name", SETTING_STRING, .offset = ACCOUNT(name), .required = true, .check = check_account_name, .example = "web",
+      .help = "What the names of this account's channels begin with: 1 to 32 of a-z, 0-9, _ and -." },
+    { "adapter", SETTING_STRING, .offset = ACCOUNT(adapter), .required = true, .example = "webchat",
+      .help = "The platform." },
+    { "enabled", SETTING_BOOL, .offset = ACCOUNT(enabled), .fallback = "true",
+      .help = "false leaves the account out, as if it were not in the file." },
+    { "on_doubt", SETTING_ENUM, .offset = ACCOUNT(on_doubt), .choices = on_doubt_names, .fallback = "drop",
+      .help = "After a crash, when nobody can say whether an answer still went out: \"drop\" leaves it, \"resend\" sends it, "
+              "perhaps for the second time." },
+    SETTING_END
+};
+
+const struct setting channel_settings[] = {
+    { "match", SETTING_STRING, .offset = CHANNEL(match), .required = true, .max = 1024, .check = check_match,
+      .example = "web:*",
+      .help = "Which channels: a pattern over ACCOUNT:CHAT or ACCOUNT:CHAT/THREAD, with * for anything, ? for one "
+              "character, [a-z] for one of these and [!a-z] for none of them. A chat's rule holds for its threads too." },
+    { "bot", SETTING_STRING, .offset = CHANNEL(bot), .shown = true, .example = "assistant",
+      .help = "The name of one of the bots above, or \"none\": no bot answers there. Needed." },
+    { "system_prompt", SETTING_STRING, .offset = CHANNEL(system_prompt), .max = 65536,
+      .example = "You answer questions on our shop.",
+      .help = "Instead of the bot's own." },
+    { "model", SETTING_STRING, .offset = CHANNEL(model), .example = "default", .help = "Instead of the bot's own." },
+    { "trigger", SETTING_STRINGS, .offset = CHANNEL(trigger_names), .min = 1, .max = 7, .choices = trigger_names,
+      .example = "(\"always\")", .help = "Instead of the bot's own." },
+    SETTING_END
+};
+
+/* --- the file ------------------------------------------------------------- */
+
+static const struct setting listen_settings[] = {
+    { "address", SETTING_STRING, .offset = CONFIG(listen.address), .check = check_address, .fallback = "127.0.0.1",
+      .help = "127.0.0.1 is reachable from this machine only, 0.0.0.0 or :: from everywhere." },
+    { "port", SETTING_INT, .offset = CONFIG(listen.port), .max = 65535, .fallback = "8080",
+      .help = "TCP port; 0: any free one, which the log names." },
+    SETTING_END
+};
+
+static const struct setting log_settings[] = {
+    { "level", SETTING_ENUM, .offset = CONFIG(log.level), .choices = level_names, .fallback = "info",
+      .help = "\"debug\" writes several lines per message, the others none." },
+    { "format", SETTING_ENUM, .offset = CONFIG(log.format), .choices = format_names, .fallback = "text",
+      .help = "Lines for people, or for programs." },
+    SETTING_END
+};
+
+const struct setting config_settings[] = {
+    { "data_dir", SETTING_PATH, .offset = CONFIG(data_dir), .fallback = "./data",
+      .help = "Where conversations are kept. The folder is made if it is missing; a relative path starts at this file's "
+              "folder." },
+    { "history_days", SETTING_INT, .offset = CONFIG(history_days), .max = 36500, .fallback = "90",
+      .help = "After how many days messages are deleted; 0: never." },
+    { "shutdown_timeout", SETTING_DURATION, .offset = CONFIG(shutdown_timeout), .max = HOUR_MS, .fallback = "10s",
+      .help = "How long running answers may take to finish when the program is stopped. What is not finished by then is "
+              "taken up at the next start." },
+    { "listen", SETTING_GROUP, .group = listen_settings,
+      .help = "The address of the web chat, the HTTP interface, health and metrics." },
+    { "log", SETTING_GROUP, .group = log_settings, .help = "The log, on standard error." },
+    { "models", SETTING_LIST, .offset = CONFIG(models), .required = true, .group = model_settings, .item = "model",
+      .item_size = sizeof(struct model_conf),
+      .example = "( { name = \"default\"; base_url = \"https://api.openai.com/v1\"; model = \"gpt-4o-mini\"; } )",
+      .help = "Language models, each behind a server that speaks Chat Completions." },
+    { "bots", SETTING_LIST, .offset = CONFIG(bots), .required = true, .group = bot_settings, .item = "bot",
+      .item_size = sizeof(struct bot_conf), .example = "( { name = \"assistant\"; model = \"default\"; } )",
+      .help = "Characters: a model, what it is told, and when it speaks." },
+    { "accounts", SETTING_LIST, .offset = CONFIG(accounts), .required = true, .group = account_settings,
+      .item = "account",
+      .item_size = sizeof(struct account_conf), .open = true,
+      .example = "( { name = \"web\"; adapter = \"webchat\"; } )",
+      .help = "Connections to chat platforms. Each has the settings of its platform's adapter too." },
+    { "channels", SETTING_LIST, .offset = CONFIG(channels), .required = true, .group = channel_settings,
+      .item = "channel",
+      .item_size = sizeof(struct channel_rule), .example = "( { match = \"web:*\"; bot = \"assistant\"; } )",
+      .help = "Which bot speaks where. The first rule that matches counts; where none does, nobody answers." },
+    SETTING_END
+};

@@ -1,0 +1,17 @@
+/* tables.h: the settings of the file, as data. What config.h's structs hold,
+ * these tables say how to fill. */
+#ifndef WARBLER_CONFIG_TABLES_H
+#define WARBLER_CONFIG_TABLES_H
+
+#include "config/schema.h"
+
+extern const struct setting config_settings[];  /* the whole file; into struct config */
+extern const struct setting model_settings[];   /* into struct model_conf */
+extern const struct setting bot_settings[];     /* into struct bot_conf */
+extern const struct setting account_settings[]; /* what every account has; into struct account_conf */
+extern const struct setting channel_settings[]; /* into struct channel_rule */
+
+/* Names of the bits of enum trigger_kind, in their order; NULL-terminated. */
+extern const char *const trigger_names[];
+
+#endif
