@@ -16,6 +16,7 @@
 
 #include "config/config.h"
 #include "config/problem.h"
+#include "config/read.h"
 #include "config/tables.h"
 #include "plugin/base/mem.h"
 #include "tests/unit/config_fake.h"
@@ -483,6 +484,32 @@ static void test_many_problems(void **state)
     assert_true(strstr(buf_str(&report.errors), ": 7 more problems are not shown\n"));
 }
 
+static void write_entries(size_t n)
+{
+    struct buf text;
+    buf_init(&text, 65536);
+    buf_adds(&text, "models = ( { name = \"m\"; api = \"practice\"; } ); bots = ( { name = \"b\"; model = \"m\"; } );\n"
+                    "channels = ( { match = \"*\"; bot = \"b\"; } );\n"
+                    "accounts = ( { name = \"web\"; adapter = \"fake\"; invite = { allow = (");
+    for (size_t i = 0; i < n; i++)
+        buf_adds(&text, i ? ",\"x\"" : "\"x\"");
+    buf_adds(&text, "); }; } );\n");
+    write_file("entries.conf", buf_str(&text), text.len, 0600);
+    buf_free(&text);
+}
+
+static void test_list_entries(void **state)
+{
+    (void)state;
+    write_entries(LIST_ENTRIES_MAX);
+    struct config *c = load_good(path);
+    assert_int_equal(((struct fake_settings *)c->accounts[0].settings)->invite.allow.n, LIST_ENTRIES_MAX);
+    config_unref(&c);
+    write_entries(LIST_ENTRIES_MAX + 1);
+    assert_null(load(path));
+    assert_non_null(strstr(buf_str(&report.errors), ":3: allow has 4097 entries; at most 4096\n"));
+}
+
 static void test_default_file(void **state)
 {
     (void)state;
@@ -541,7 +568,7 @@ static int teardown(void **state)
 {
     (void)state;
     static const char *const files[] = { "literal.conf", "c.conf", "large.conf", "many.conf", "warbler.conf",
-                                         "damaged.conf", "account.conf" };
+                                         "damaged.conf", "account.conf", "entries.conf" };
     for (size_t i = 0; i < COUNT(files); i++) {
         snprintf(path, sizeof path, "%s/%s", folder, files[i]);
         unlink(path);
@@ -568,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_not_a_file),
         cmocka_unit_test(test_file_size),
         cmocka_unit_test(test_many_problems),
+        cmocka_unit_test(test_list_entries),
         cmocka_unit_test(test_default_file),
         cmocka_unit_test(test_damaged_files),
     };

@@ -22,6 +22,7 @@
 #include "config/tables.h"
 #include "plugin/adapter.h"
 #include "plugin/base/mem.h"
+#include "plugin/base/utf8.h"
 #include "tests/unit/config_fake.h"
 
 #define EXAMPLE "config/warbler.conf.example"
@@ -200,6 +201,29 @@ static void test_show(void **state)
     problem_show(out, text);
     assert_int_equal(strlen(out), 60 + strlen("…"));
     assert_string_equal(out + 60, "…");
+}
+
+/* However long it is, a message is whole characters on one line. */
+static void test_long_message(void **state)
+{
+    (void)state;
+    char text[2 * PROBLEM_BYTES];
+    for (size_t start = 0; start < 3; start++) {
+        struct problems problems;
+        struct config_report report;
+        memset(text, 'a', start);
+        for (size_t i = start; i + 4 < sizeof text; i += 3)
+            memcpy(text + i, "莺", 4);
+        problems_init(&problems, "f", "/");
+        problem_warning(&problems, (struct place){ .line = 1 }, "%s", text);
+        config_report_init(&report);
+        problems_report(&problems, &report);
+        assert_int_equal(report.n_warnings, 1);
+        assert_true(utf8_valid(report.warnings.data, report.warnings.len));
+        assert_true(report.warnings.len > PROBLEM_BYTES - 4 && report.warnings.len < PROBLEM_BYTES + strlen("f:1: \n"));
+        config_report_fini(&report);
+        problems_fini(&problems);
+    }
 }
 
 /* --- grammar --- */
@@ -576,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_distance),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_show),
+        cmocka_unit_test(test_long_message),
         cmocka_unit_test(test_syntax_accepts),
         cmocka_unit_test(test_syntax_refuses),
         cmocka_unit_test(test_syntax_depth),
