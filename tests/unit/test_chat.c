@@ -1,0 +1,739 @@
+/* The journey, from adapter_message() to the last event: real loop, store,
+ * configuration and practice model; the platform is a table in memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plugin/adapter.h"
+#include "plugin/base/mem.h"
+#include "plugin/chat/chat.h"
+#include "plugin/model/completion.h"
+#include "plugin/net/http.h"
+#include "plugin/net/loop.h"
+#include "plugin/store/store.h"
+
+#define TURNS_MAX 200000 /* of the loop, before a test that waits for something gives up */
+#define EVENTS_MAX 512
+
+/* --- a platform --- */
+struct event {
+    char kind[12]; /* "ack", "dup", "refused", "first", "edit", "final", "silent" */
+    char *id, *text, *reply_to, *finish;
+    int64_t seq, reply_seq;
+    bool notice;
+    enum err_code error;
+};
+
+struct world {
+    char dir[64], file[96];
+    struct loop *loop;
+    struct store *store;
+    struct http_client *http;
+    struct model_client *models;
+    struct config *config;
+    struct chat *chat;
+    struct adapter account;
+    struct adapter_ops ops;
+    bool online;
+    struct event events[EVENTS_MAX];
+    size_t n;
+    /* a platform that is not our own store */
+    int64_t handles[EVENTS_MAX];
+    size_t n_handles;
+    bool hold;             /* sends are neither confirmed nor refused */
+    enum err_code refuse;  /* sends fail with this ... */
+    bool refuse_for_good;  /* ... for ever, or until it is cleared */
+    bool there;            /* what fetch finds */
+    struct defer confirm;
+};
+
+static struct world *world_of(struct adapter *a)
+{
+    return (struct world *)((char *)a - offsetof(struct world, account));
+}
+
+static struct event *add(struct world *w, const char *kind)
+{
+    assert_true(w->n < EVENTS_MAX);
+    struct event *e = &w->events[w->n++];
+    snprintf(e->kind, sizeof(e->kind), "%s", kind);
+    return e;
+}
+
+static void on_accepted(struct adapter *a, const struct msg_in *m, const struct msg_accepted *r, const struct err *e)
+{
+    struct event *ev = add(world_of(a), e ? "refused" : r->duplicate ? "dup" : "ack");
+    ev->id = mem_dup(m->id);
+    ev->error = e ? e->code : ERR_OK;
+    ev->seq = e ? 0 : r->seq;
+    ev->notice = !e && r->to_answer;
+}
+
+static void on_silent(struct adapter *a, const char *chat, const char *thread, int64_t seq)
+{
+    (void)chat;
+    (void)thread;
+    add(world_of(a), "silent")->seq = seq;
+}
+
+static void record(struct world *w, const struct msg_out *m)
+{
+    struct event *e = add(w, m->done ? "final" : m->first ? "first" : "edit");
+    e->id = mem_dup(m->id);
+    e->text = mem_dupn(m->text, m->len);
+    e->reply_to = mem_dup(m->reply_to);
+    e->finish = mem_dup(m->finish);
+    e->seq = m->seq;
+    e->reply_seq = m->reply_seq;
+    e->notice = m->notice;
+    e->error = m->error;
+}
+
+static void on_send(struct adapter *a, const struct msg_out *m)
+{
+    struct world *w = world_of(a);
+    record(w, m);
+    if (m->handle && !w->hold) {
+        w->handles[w->n_handles++] = m->handle;
+        defer_set(&w->confirm);
+    }
+}
+
+static void on_edit(struct adapter *a, const struct msg_out *m)
+{
+    record(world_of(a), m);
+}
+
+static void confirm(void *arg)
+{
+    struct world *w = arg;
+    struct err e = ERR_INIT;
+    while (w->n_handles) {
+        int64_t handle = w->handles[--w->n_handles];
+        if (w->refuse)
+            adapter_send_failed(&w->account, handle, (err_set(&e, w->refuse, "no"), &e), !w->refuse_for_good, 0);
+        else
+            adapter_sent(&w->account, handle, "p1");
+    }
+}
+
+static void on_fetch(struct adapter *a, const struct msg_out *m)
+{
+    struct world *w = world_of(a);
+    add(w, "fetch")->id = mem_dup(m->txn);
+    w->refuse = w->there ? ERR_OK : ERR_NOT_FOUND;
+    w->refuse_for_good = false;
+    w->handles[w->n_handles++] = m->handle;
+    defer_set(&w->confirm);
+}
+
+static void host_message(void *host, struct adapter *a, const struct msg_in *m)
+{
+    chat_message(((struct world *)host)->chat, a, m);
+}
+
+static void host_sent(void *host, struct adapter *a, int64_t handle, const char *id)
+{
+    chat_sent(((struct world *)host)->chat, a, handle, id);
+}
+
+static void host_failed(void *host, struct adapter *a, int64_t handle, const struct err *e, bool retry, int64_t after)
+{
+    struct world *w = host;
+    if (!w->refuse_for_good)
+        w->refuse = ERR_OK; /* the next try works */
+    chat_send_failed(w->chat, a, handle, e, retry, after);
+}
+
+static const struct adapter_host HOST = { .message = host_message, .sent = host_sent, .send_failed = host_failed };
+
+/* --- the world --- */
+static struct adapter *find(void *arg, const char *account)
+{
+    struct world *w = arg;
+    return strcmp(account, "web") == 0 ? &w->account : NULL;
+}
+
+static bool online(void *arg, const struct adapter *a)
+{
+    (void)a;
+    return ((struct world *)arg)->online;
+}
+
+static void open_world(struct world *w)
+{
+    static const struct config_adapter adapters[] = { { "fake", NULL, 0 }, { NULL, NULL, 0 } };
+    struct err e = ERR_INIT;
+    struct config_report report;
+    config_report_init(&report);
+    w->config = config_load(w->file, adapters, &report);
+    if (!w->config)
+        fail_msg("%s", buf_str(&report.errors));
+    config_report_fini(&report);
+    if (loop_new(64, &w->loop, &e) || store_open(w->loop, w->dir, true, &w->store, &e) ||
+        http_client_new(w->loop, &w->http, &e) || model_client_new(w->loop, w->http, &w->models, &e))
+        fail_msg("%s", e.text);
+    struct chat_env env = { w->loop, w->store, w->models, w->config, find, online, w };
+    w->chat = chat_new(&env);
+    w->account = (struct adapter){ .ops = &w->ops, .conf = &w->config->accounts[0], .loop = w->loop,
+                                   .host = &HOST, .host_arg = w };
+    defer_init(&w->confirm, w->loop, confirm, w);
+}
+
+struct setup {
+    const char *bot;      /* more settings of the bot */
+    const char *on_doubt; /* NULL: "drop" */
+    unsigned caps;
+};
+
+static struct world *world_new(const struct setup *s)
+{
+    struct world *w = mem_alloc(sizeof(*w));
+    snprintf(w->dir, sizeof(w->dir), "/tmp/warbler-chat-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(w->file, sizeof(w->file), "%s/warbler.conf", w->dir);
+    FILE *f = fopen(w->file, "w");
+    assert_non_null(f);
+    fprintf(f,
+            "models = ( { name = \"p\"; api = \"practice\"; retries = 0;\n"
+            "             practice = { delay_ms = 0; chunk_ms = 0; }; },\n"
+            "           { name = \"other\"; api = \"practice\"; practice = { delay_ms = 0; chunk_ms = 0; }; } );\n"
+            "bots = ( { name = \"bo\"; model = \"p\"; %s } );\n"
+            "accounts = ( { name = \"web\"; adapter = \"fake\"; on_doubt = \"%s\"; } );\n"
+            "channels = ( { match = \"web:*\"; bot = \"bo\"; } );\n",
+            s->bot ? s->bot : "", s->on_doubt ? s->on_doubt : "drop");
+    fclose(f);
+    w->ops = (struct adapter_ops){ .abi = ADAPTER_ABI, .name = "fake", .accepted = on_accepted, .silent = on_silent,
+                                   .send = on_send, .edit = on_edit, .fetch = on_fetch };
+    w->ops.facts.caps = s->caps;
+    w->online = true;
+    open_world(w);
+    return w;
+}
+
+static void forget_events(struct world *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        free(w->events[i].id);
+        free(w->events[i].text);
+        free(w->events[i].reply_to);
+        free(w->events[i].finish);
+    }
+    memset(w->events, 0, sizeof(w->events));
+    w->n = 0;
+}
+
+/* As daemon.c does it: running turns are given up, what is on disk stays. */
+static void close_world(struct world *w)
+{
+    chat_park(w->chat);
+    store_close(&w->store);
+    chat_forget(w->chat, &w->account);
+    chat_free(&w->chat);
+    model_client_free(&w->models);
+    http_client_free(&w->http);
+    defer_cancel(&w->confirm);
+    loop_free(&w->loop);
+    config_unref(&w->config);
+}
+
+static void restart(struct world *w)
+{
+    close_world(w);
+    forget_events(w);
+    w->n_handles = 0;
+    open_world(w);
+    chat_resume(w->chat);
+}
+
+static void world_free(struct world *w)
+{
+    char command[128];
+    close_world(w);
+    forget_events(w);
+    snprintf(command, sizeof(command), "rm -r %s", w->dir);
+    assert_int_equal(system(command), 0);
+    free(w);
+}
+
+/* --- acting --- */
+static void say_as(struct world *w, const char *chat, const char *sender, const char *id, const char *text, bool direct)
+{
+    struct msg_in m = { .chat = chat, .id = id, .sender = sender, .sender_name = sender, .text = text,
+                        .len = strlen(text), .direct = direct };
+    adapter_message(&w->account, &m);
+}
+
+static void say(struct world *w, const char *id, const char *text)
+{
+    say_as(w, "c", "alice", id, text, true);
+}
+
+static size_t count(const struct world *w, const char *kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->n; i++)
+        n += strcmp(w->events[i].kind, kind) == 0;
+    return n;
+}
+
+static void wait_for(struct world *w, const char *kind, size_t n)
+{
+    for (int i = 0; i < TURNS_MAX && count(w, kind) < n; i++)
+        loop_turn(w->loop, true);
+    if (count(w, kind) != n)
+        fail_msg("%zu events \"%s\", not %zu", count(w, kind), kind, n);
+}
+
+static const struct event *nth(const struct world *w, const char *kind, size_t n)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (strcmp(w->events[i].kind, kind) == 0 && n-- == 0)
+            return &w->events[i];
+    fail_msg("there is no such event \"%s\"", kind);
+    return NULL;
+}
+
+/* Every event's number is higher than that of the event before. */
+static void assert_rising(const struct world *w)
+{
+    int64_t last = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        const struct event *e = &w->events[i];
+        if (strcmp(e->kind, "dup") == 0 || strcmp(e->kind, "silent") == 0 || !e->seq)
+            continue;
+        if (e->seq <= last)
+            fail_msg("event %zu (%s) has number %lld after %lld", i, e->kind, (long long)e->seq, (long long)last);
+        last = e->seq;
+    }
+}
+
+/* Leaves the loop until nothing is under way. */
+static void settle(struct world *w)
+{
+    for (int i = 0; i < TURNS_MAX && chat_busy(w->chat); i++)
+        loop_turn(w->loop, true);
+    assert_false(chat_busy(w->chat));
+}
+
+#define STORED (ADAPTER_EDIT | ADAPTER_STORED | ADAPTER_IDEMPOTENT)
+static const struct setup PLAIN = { .caps = STORED };
+
+/* --- tests --- */
+static void a_message_is_acknowledged_then_answered(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say(w, "1", "#echo hello");
+    assert_int_equal(w->n, 0); /* nothing from inside the up-call */
+    wait_for(w, "final", 1);
+    const struct event *ack = nth(w, "ack", 0), *final = nth(w, "final", 0);
+    assert_true(ack < final);
+    assert_int_equal(ack->seq, 2);
+    assert_string_equal(final->text, "hello");
+    assert_string_equal(final->id, "m2a");
+    assert_string_equal(final->reply_to, "1");
+    assert_int_equal(final->reply_seq, 2);
+    assert_string_equal(final->finish, "stop");
+    assert_false(final->notice);
+    assert_rising(w);
+    world_free(w);
+}
+
+static void a_repeat_is_the_same_message(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say(w, "1", "#echo a");
+    say(w, "1", "#echo b");
+    wait_for(w, "final", 1);
+    say(w, "1", "#echo c");
+    wait_for(w, "dup", 2);
+    restart(w);
+    say(w, "1", "#echo d");
+    wait_for(w, "dup", 1);
+    assert_int_equal(nth(w, "dup", 0)->seq, 2);
+    settle(w);
+    assert_int_equal(count(w, "final"), 0);
+    say_as(w, "c", "bob", "1", "#echo e", true); /* another person's 1 is another message */
+    wait_for(w, "final", 1);
+    world_free(w);
+}
+
+static void one_after_the_other(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    char id[16], text[32];
+    for (int i = 0; i < 20; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        snprintf(text, sizeof(text), "#echo word%d", i);
+        say(w, id, text);
+    }
+    wait_for(w, "final", 20);
+    for (size_t i = 0; i < 20; i++) {
+        snprintf(text, sizeof(text), "word%zu", i);
+        assert_string_equal(nth(w, "final", i)->text, text);
+    }
+    assert_rising(w);
+    world_free(w);
+}
+
+static void merged(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "queue = \"merge\";" });
+    say(w, "1", "#sleep 50 #echo one");
+    wait_for(w, "ack", 1);
+    say(w, "2", "two");
+    say(w, "3", "#history");
+    wait_for(w, "final", 2);
+    const struct event *second = nth(w, "final", 1);
+    assert_string_equal(second->reply_to, "3");
+    assert_non_null(strstr(second->text, "two")); /* both were asked together */
+    settle(w);
+    restart(w);
+    settle(w);
+    assert_int_equal(w->n, 0); /* all of them have their outcome */
+    world_free(w);
+}
+
+static void newest_wins(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "queue = \"latest\";" });
+    say(w, "1", "#sleep 50 #echo one");
+    wait_for(w, "ack", 1);
+    say(w, "2", "#echo two");
+    say(w, "3", "#echo three");
+    wait_for(w, "final", 2);
+    wait_for(w, "silent", 1);
+    assert_string_equal(nth(w, "final", 1)->text, "three");
+    assert_int_equal(nth(w, "silent", 0)->seq, nth(w, "ack", 1)->seq);
+    settle(w);
+    restart(w);
+    settle(w);
+    assert_int_equal(w->n, 0);
+    world_free(w);
+}
+
+static void the_queue_is_full_at_its_limit(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "queue_max = 2;" });
+    say(w, "0", "#sleep 60 #echo zero"); /* being answered: waits for nobody */
+    wait_for(w, "ack", 1);
+    say(w, "1", "#echo one");
+    wait_for(w, "ack", 2);
+    say(w, "2", "#echo two");
+    wait_for(w, "ack", 3);
+    say(w, "3", "#echo three");
+    wait_for(w, "refused", 1);
+    assert_int_equal(nth(w, "refused", 0)->error, ERR_BUSY);
+    wait_for(w, "final", 3);
+    say(w, "3", "#echo three"); /* it may be sent again */
+    wait_for(w, "final", 4);
+    world_free(w);
+}
+
+static void silent_without_a_trigger_and_context_all_the_same(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say_as(w, "room", "bob", "1", "the sky is green", false);
+    wait_for(w, "ack", 1);
+    assert_false(nth(w, "ack", 0)->notice); /* nothing to wait for */
+    say_as(w, "room", "alice", "2", "@bo #history", false);
+    wait_for(w, "final", 1);
+    assert_non_null(strstr(nth(w, "final", 0)->text, "bob: the sky"));
+    world_free(w);
+}
+
+static void conversations_do_not_meet(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say_as(w, "x", "alice", "1", "#sleep 40 secret-x", true);
+    say_as(w, "y", "bob", "1", "#history", true);
+    wait_for(w, "final", 2);
+    assert_null(strstr(nth(w, "final", 0)->text, "secret-x")); /* y was not kept waiting by x, and saw nothing of it */
+    world_free(w);
+}
+
+static void stop_ends_the_answer_and_what_waits(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say(w, "1", "#sleep 60000 #echo never");
+    say(w, "2", "#echo neither");
+    wait_for(w, "ack", 2);
+    say(w, "3", "/stop");
+    wait_for(w, "final", 2);
+    wait_for(w, "silent", 1);
+    assert_string_equal(nth(w, "final", 0)->finish, "cancelled");
+    assert_true(nth(w, "final", 0)->notice);
+    assert_string_equal(nth(w, "final", 1)->reply_to, "3");
+    say(w, "4", "/停止");
+    wait_for(w, "final", 3);
+    assert_non_null(strstr(nth(w, "final", 2)->text, "当前没有"));
+    assert_rising(w);
+    world_free(w);
+}
+
+static void a_new_message_interrupts_where_configured(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "interrupt = true;" });
+    say(w, "1", "#sleep 60000 #echo never");
+    wait_for(w, "ack", 1);
+    say(w, "2", "#echo now");
+    wait_for(w, "final", 2);
+    assert_string_equal(nth(w, "final", 0)->finish, "cancelled");
+    assert_string_equal(nth(w, "final", 1)->text, "now");
+    world_free(w);
+}
+
+static void retry_replaces_the_answer_in_the_history(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say(w, "0", "/retry");
+    wait_for(w, "final", 1);
+    assert_non_null(strstr(nth(w, "final", 0)->text, "no question"));
+    say(w, "1", "#fail 500 once #echo good");
+    wait_for(w, "final", 2);
+    assert_true(nth(w, "final", 1)->notice);
+    assert_string_equal(nth(w, "final", 1)->finish, "error");
+    say(w, "2", "/retry");
+    wait_for(w, "final", 3);
+    assert_string_equal(nth(w, "final", 2)->text, "good");
+    assert_string_equal(nth(w, "final", 2)->reply_to, "2");
+    say(w, "3", "/retry"); /* this one fails again: the good answer stays */
+    wait_for(w, "final", 4);
+    say(w, "4", "#history");
+    wait_for(w, "final", 5);
+    assert_string_equal(nth(w, "final", 4)->text, "4 messages\n1. system: You are a helpful assistant.\n"
+                        "2. user: #fail 500 once #echo good\n3. assistant: good\n4. user: #history");
+    world_free(w);
+}
+
+static void reset_forgets_also_over_a_restart(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say(w, "1", "remember the word heron");
+    wait_for(w, "final", 1);
+    say(w, "2", "/reset");
+    wait_for(w, "final", 2);
+    say(w, "3", "#history");
+    wait_for(w, "final", 3);
+    assert_null(strstr(nth(w, "final", 2)->text, "heron"));
+    settle(w);
+    restart(w);
+    say(w, "4", "#history");
+    wait_for(w, "final", 1);
+    assert_null(strstr(nth(w, "final", 0)->text, "heron"));
+    world_free(w);
+}
+
+static void history_is_there_after_a_restart(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say(w, "1", "remember the word heron");
+    wait_for(w, "final", 1);
+    settle(w);
+    restart(w);
+    say(w, "2", "#history");
+    wait_for(w, "final", 1);
+    assert_non_null(strstr(nth(w, "final", 0)->text, "heron"));
+    world_free(w);
+}
+
+static void only_administrators_command(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "admins = ( \"web:root\" );" });
+    say(w, "1", "/mute");
+    wait_for(w, "final", 1);
+    assert_non_null(strstr(nth(w, "final", 0)->text, "administrator"));
+    say_as(w, "c", "root", "2", "/model nonsense", true);
+    wait_for(w, "final", 2);
+    assert_non_null(strstr(nth(w, "final", 1)->text, "p, other"));
+    say_as(w, "c", "root", "3", "/model other", true);
+    wait_for(w, "final", 3);
+    say_as(w, "c", "root", "4", "/prompt You are a heron.", true);
+    wait_for(w, "final", 4);
+    say(w, "5", "#history");
+    wait_for(w, "final", 5);
+    assert_non_null(strstr(nth(w, "final", 4)->text, "heron"));
+    say_as(w, "c", "root", "6", "/mute", true);
+    wait_for(w, "final", 6);
+    say(w, "7", "hello?");
+    wait_for(w, "ack", 7);
+    settle(w);
+    assert_int_equal(count(w, "final"), 6);
+    restart(w); /* still muted, still the other model */
+    say(w, "8", "hello?");
+    say_as(w, "c", "root", "9", "/unmute", true);
+    wait_for(w, "final", 1);
+    say_as(w, "c", "root", "10", "/model", true);
+    wait_for(w, "final", 2);
+    assert_non_null(strstr(nth(w, "final", 1)->text, "\"other\""));
+    world_free(w);
+}
+
+static void what_was_not_answered_is_asked_again(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say(w, "1", "#sleep 100 #echo first");
+    say(w, "2", "#echo second");
+    say_as(w, "d", "bob", "1", "#sleep 100 #echo third", true);
+    wait_for(w, "ack", 3);
+    assert_int_equal(count(w, "final"), 0);
+    restart(w);
+    wait_for(w, "final", 3);
+    settle(w);
+    assert_int_equal(count(w, "final"), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(strstr("first second third", nth(w, "final", i)->text));
+    world_free(w);
+}
+
+/* The same message is found unanswered at every start: RESUME_TRIES_MAX times it is asked again. */
+static void a_message_that_kills_us_is_buried(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say(w, "1", "#sleep 60000 #echo never");
+    say(w, "2", "#echo after");
+    wait_for(w, "ack", 2);
+    for (int i = 0; i < RESUME_TRIES_MAX; i++) {
+        restart(w);
+        for (int turns = 0; turns < TURNS_MAX && !chat_busy(w->chat); turns++)
+            loop_turn(w->loop, true);
+        assert_int_equal(count(w, "final"), 0);
+    }
+    restart(w);
+    wait_for(w, "final", 2);
+    assert_true(nth(w, "final", 0)->notice);
+    assert_string_equal(nth(w, "final", 0)->reply_to, "1");
+    assert_string_equal(nth(w, "final", 1)->text, "after");
+    world_free(w);
+}
+
+static void answers_grow_in_order(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PLAIN);
+    say(w, "1", "#sleep 1 #len 4000");
+    say_as(w, "c", "bob", "1", "nobody hears this", false); /* a commit in between */
+    wait_for(w, "final", 1);
+    assert_rising(w);
+    for (size_t i = 0; i < w->n; i++)
+        if (strcmp(w->events[i].kind, "edit") == 0)
+            assert_int_equal(w->events[i].reply_seq, nth(w, "ack", 0)->seq);
+    world_free(w);
+}
+
+/* --- platforms that are not our own store --- */
+static void parts_go_through_the_outbox(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
+    w->ops.facts.text_limit = 200;
+    say(w, "1", "#len 1000");
+    wait_for(w, "final", 1);
+    settle(w);
+    for (int i = 0; i < TURNS_MAX && count(w, "final") < 5; i++)
+        loop_turn(w->loop, true);
+    size_t n = count(w, "final");
+    assert_true(n >= 5);
+    assert_int_equal(count(w, "first") + count(w, "edit"), 0);
+    for (size_t i = 0; i < n; i++)
+        assert_true(strlen(nth(w, "final", i)->text) <= 200);
+    restart(w);
+    settle(w);
+    assert_int_equal(w->n, 0); /* confirmed, so not sent again */
+    world_free(w);
+}
+
+static void unconfirmed_parts_are_sent_again_under_their_id(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
+    w->hold = true;
+    say(w, "1", "#echo hi");
+    wait_for(w, "final", 1);
+    char *txn = mem_dup(nth(w, "final", 0)->id);
+    w->hold = false;
+    restart(w);
+    wait_for(w, "final", 1);
+    assert_string_equal(nth(w, "final", 0)->id, txn);
+    free(txn);
+    world_free(w);
+}
+
+static void crash_while_sending(const struct setup *s, bool there, size_t sent_again, size_t looked)
+{
+    struct world *w = world_new(s);
+    w->hold = true;
+    say(w, "1", "#echo hi");
+    wait_for(w, "final", 1);
+    w->hold = false;
+    w->there = there;
+    restart(w);
+    for (int i = 0; i < 200; i++)
+        loop_turn(w->loop, false);
+    wait_for(w, "fetch", looked);
+    wait_for(w, "final", sent_again);
+    restart(w);
+    for (int i = 0; i < 200; i++)
+        loop_turn(w->loop, false);
+    assert_int_equal(w->n, 0);
+    world_free(w);
+}
+
+static void doubt_is_settled_as_configured(void **state)
+{
+    (void)state;
+    crash_while_sending(&(struct setup){ .caps = 0 }, false, 0, 0);                         /* drop */
+    crash_while_sending(&(struct setup){ .caps = 0, .on_doubt = "resend" }, false, 1, 0);
+    crash_while_sending(&(struct setup){ .caps = ADAPTER_FETCH }, true, 0, 1);
+    crash_while_sending(&(struct setup){ .caps = ADAPTER_FETCH }, false, 1, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_is_acknowledged_then_answered),
+        cmocka_unit_test(a_repeat_is_the_same_message),
+        cmocka_unit_test(one_after_the_other),
+        cmocka_unit_test(merged),
+        cmocka_unit_test(newest_wins),
+        cmocka_unit_test(the_queue_is_full_at_its_limit),
+        cmocka_unit_test(silent_without_a_trigger_and_context_all_the_same),
+        cmocka_unit_test(conversations_do_not_meet),
+        cmocka_unit_test(stop_ends_the_answer_and_what_waits),
+        cmocka_unit_test(a_new_message_interrupts_where_configured),
+        cmocka_unit_test(retry_replaces_the_answer_in_the_history),
+        cmocka_unit_test(reset_forgets_also_over_a_restart),
+        cmocka_unit_test(history_is_there_after_a_restart),
+        cmocka_unit_test(only_administrators_command),
+        cmocka_unit_test(what_was_not_answered_is_asked_again),
+        cmocka_unit_test(a_message_that_kills_us_is_buried),
+        cmocka_unit_test(answers_grow_in_order),
+        cmocka_unit_test(parts_go_through_the_outbox),
+        cmocka_unit_test(unconfirmed_parts_are_sent_again_under_their_id),
+        cmocka_unit_test(doubt_is_settled_as_configured),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
