@@ -104,6 +104,17 @@ void channel_unref(struct channel *ch)
     ch->refs--;
 }
 
+bool channel_forget(struct chat *core, const char *name)
+{
+    struct channel *ch;
+    HASH_FIND_STR(core->by_name, name, ch);
+    if (ch && !is_idle(ch))
+        return false;
+    if (ch)
+        channel_free(ch);
+    return true;
+}
+
 void channel_free_all(struct chat *core)
 {
     struct channel *ch, *tmp;
@@ -171,6 +182,23 @@ static void tell_waiters(struct channel *ch, const struct err *e)
     channel_unref(ch);
 }
 
+/* What an earlier run left unanswered. It may have shown a part of the first
+ * answer, so that one goes on as an edit; which everybody here will understand
+ * only if it runs before anybody was told how the conversation stands. */
+static void resume(struct channel *ch)
+{
+    struct question *q, *tmp;
+    DL_FOREACH_SAFE(ch->queue, q, tmp)
+        if (q->command)
+            command_run(ch, channel_dequeue(ch, q));
+    struct question *first = ch->queue;
+    if (first)
+        first->seen = true;
+    turn_next(ch);
+    if (first && ch->queue == first)
+        first->seen = false;
+}
+
 static void loaded(void *arg, const struct store_loaded *r, const struct err *e)
 {
     struct channel *ch = arg;
@@ -188,11 +216,7 @@ static void loaded(void *arg, const struct store_loaded *r, const struct err *e)
     ch->state = CHANNEL_READY;
     take_rows(ch, r);
     tell_waiters(ch, e);
-    struct question *q, *tmp;
-    DL_FOREACH_SAFE(ch->queue, q, tmp)
-        if (q->command)
-            command_run(ch, channel_dequeue(ch, q));
-    turn_next(ch);
+    resume(ch);
 }
 
 static struct channel *channel_new(struct chat *core, struct adapter *a, const char *chat, const char *thread,

@@ -26,6 +26,7 @@ struct question {
     int64_t seq, turn;       /* turn: already bound to the turn that this seq leads, or 0 */
     int64_t accepted_ms;     /* monotonic */
     bool command, retry;     /* retry: a command that asks the last question again */
+    bool seen;               /* an earlier run may have shown a part of its answer */
     char *id, *sender, *name, *lang, *text;
 };
 struct question *question_new(const struct store_msg *m);
@@ -77,6 +78,9 @@ void channel_when_ready(struct channel *ch, struct waiter *w);
 void channel_ref(struct channel *ch);
 void channel_unref(struct channel *ch);
 void channel_free_all(struct chat *core);
+/* Lets go of the channel if it is in memory, so that the next one who needs it
+ * sees what is on disk. False: it is busy. */
+bool channel_forget(struct chat *core, const char *name);
 
 /* The rule that applies now; looked up again after a reload. NULL: the bot is silent. */
 const struct channel_rule *channel_rule(struct channel *ch);

@@ -77,6 +77,8 @@ void chat_free(struct chat **core_r)
 }
 
 /* --- taking up what an earlier run left --- */
+#define RESUME_AGAIN_MS 1000 /* between looks at a channel that cannot be read, or is busy */
+
 struct resume {
     struct pending link;
     struct waiter wait;
@@ -121,7 +123,7 @@ static void resumed(struct waiter *w, const struct err *e)
     struct resume *r = (struct resume *)((char *)w - offsetof(struct resume, wait));
     channel_unref(r->ch);
     if (e->code) {
-        timer_set(&r->again, STORE_RETRY_MS);
+        timer_set(&r->again, RESUME_AGAIN_MS);
         return;
     }
     if (r->tries > RESUME_TRIES_MAX)
@@ -138,6 +140,10 @@ static void resume_one(void *arg)
         log_warn("chat", "messages of %s wait for an answer, but the account \"%s\" is not configured any more", r->channel,
                  r->account);
         pending_done(r->core, &r->link);
+        return;
+    }
+    if (!channel_forget(r->core, r->channel)) { /* `warbler queue retry` gave back a message of a busy channel */
+        timer_set(&r->again, RESUME_AGAIN_MS);
         return;
     }
     r->ch = channel_get_named(r->core, a, r->channel);

@@ -214,11 +214,11 @@ void turn_cancel(struct turn *t)
 }
 
 /* --- showing the answer while it grows --- */
-static bool may_show(const struct turn *t)
+static bool grows_in_sight(const struct turn *t)
 {
     const unsigned need = ADAPTER_EDIT | ADAPTER_STORED; /* elsewhere a crash could leave half a message: outbox.h */
     const struct adapter *a = t->ch->adapter;
-    return t->bot->stream && a && (a->ops->facts.caps & need) == need && t->text.len && !t->restarted;
+    return t->bot->stream && a && (a->ops->facts.caps & need) == need;
 }
 
 static void fill(const struct turn *t, struct msg_out *m)
@@ -242,7 +242,8 @@ static void flush(void *arg)
 {
     struct turn *t = arg;
     int64_t now = clock_mono_ms();
-    if (t->state != TURN_STREAMING || !may_show(t) || t->ch->commits || !channel_has_seq(t->ch))
+    if (t->state != TURN_STREAMING || !grows_in_sight(t) || !t->text.len || t->restarted || t->ch->commits ||
+        !channel_has_seq(t->ch))
         return;
     if (now < t->next_edit_ms) {
         timer_set(&t->timer, t->next_edit_ms - now);
@@ -515,6 +516,7 @@ static void begin(struct channel *ch, const struct bot_conf *bot)
     choose(t);
     answer_id(t->id, t->lead->seq);
     mark_entries(t);
+    t->shown = t->questions->seen && grows_in_sight(t);
     if (t->lead->retry && !find_retry(t)) {
         end_with_notice(t, notice_text(NOTICE_RETRY_NOTHING, channel_language(ch, t->lead)), finish_name(FINISH_STOP),
                         ERR_OK);

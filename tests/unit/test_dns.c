@@ -121,7 +121,8 @@ static void test_cancel_from_an_answer(void **state)
     assert_int_equal(b.answers, 0);
 }
 
-/* The loop goes while look-ups wait, run and are answered; AddressSanitizer and valgrind look for what is left. */
+/* The loop goes while look-ups wait, run and are answered: what is answered already is still delivered, nothing that
+ * was cancelled is. AddressSanitizer and valgrind look for what is left. */
 static void test_loop_goes_first(void **state)
 {
     struct asker a[20] = {0};
@@ -134,7 +135,7 @@ static void test_loop_goes_first(void **state)
     }
     loop_free(&loop);
     for (int i = 0; i < 20; i++)
-        assert_int_equal(a[i].answers, 0);
+        assert_in_range(a[i].answers, 0, i % 3 == 0 ? 0 : 1);
     loop = net_loop_new();
 }
 
