@@ -6,10 +6,10 @@
 
 const TYPING_EVERY_MS = 3000;
 const MAX_TEXT_BYTES = 16384; /* the server's default; a smaller limit there answers too_long */
-const COUNT_FROM = 0.8;
+const COUNT_BELOW_BYTES = 3000;
 const MAX_HEIGHT_SHARE = 0.4;
 
-const encoder = new TextEncoder();
+export const byteLength = (text) => new TextEncoder().encode(text).length;
 
 export class Composer {
   #conversation = null;
@@ -17,37 +17,34 @@ export class Composer {
 
   constructor(form, t, handlers) {
     this.form = form;
-    this.entry = form.querySelector("textarea");
-    this.counter = form.querySelector(".counter");
-    this.sendButton = form.querySelector(".send");
-    this.chip = form.querySelector(".reply-chip");
     this.t = t;
     this.on = handlers;
+    this.entry = form.querySelector("textarea");
+    this.reply = form.querySelector("#reply");
+    this.reply.lastElementChild.addEventListener("click", () => this.replyTo(null));
     form.addEventListener("submit", (event) => this.#submit(event));
     this.entry.addEventListener("keydown", (event) => this.#key(event));
     this.entry.addEventListener("input", () => this.#typed());
-    this.chip.querySelector("button").addEventListener("click", () => this.replyTo(null));
     addEventListener("resize", () => this.#fit());
   }
 
   show(conversation) {
     this.#conversation = conversation;
     this.entry.value = conversation.draft;
-    this.#drawChip();
+    this.#drawReply();
     this.#changed();
   }
 
   replyTo(item, name = "") {
     this.#conversation.replyTo = item;
     this.replyName = name;
-    this.#drawChip();
+    this.#drawReply();
     this.focus();
   }
 
   insert(text) {
     const { entry } = this;
-    const before = entry.value.slice(0, entry.selectionStart);
-    const gap = before === "" || /\s$/.test(before) ? "" : " ";
+    const gap = /\S$/.test(entry.value.slice(0, entry.selectionStart)) ? " " : "";
     entry.setRangeText(gap + text, entry.selectionStart, entry.selectionEnd, "end");
     this.#changed();
     this.focus();
@@ -70,10 +67,10 @@ export class Composer {
     event.preventDefault();
     const text = cleanText(this.entry.value);
     if (text.trim() === "" || byteLength(text) > MAX_TEXT_BYTES) return;
-    const replyTo = this.#conversation.replyTo;
-    this.entry.value = "";
+    const { replyTo } = this.#conversation;
     this.#conversation.replyTo = null;
-    this.#drawChip();
+    this.entry.value = "";
+    this.#drawReply();
     this.#changed();
     this.on.onsend(text, replyTo);
   }
@@ -87,44 +84,35 @@ export class Composer {
   }
 
   #changed() {
+    const text = cleanText(this.entry.value);
+    const left = MAX_TEXT_BYTES - byteLength(text);
+    const counter = this.form.querySelector("#counter");
+    counter.hidden = left > COUNT_BELOW_BYTES;
+    counter.classList.toggle("over", left < 0);
+    const n = Math.abs(left).toLocaleString();
+    if (!counter.hidden) counter.textContent = this.t(left < 0 ? "bytesOver" : "bytesLeft", { n });
+    this.entry.ariaInvalid = String(left < 0);
+    this.form.querySelector("#send").disabled = left < 0 || text.trim() === "";
     this.#conversation.draft = this.entry.value;
     this.#fit();
-    this.#count();
   }
 
   #fit() {
-    const { entry } = this;
-    entry.style.height = "auto";
-    entry.style.height = `${Math.min(entry.scrollHeight, innerHeight * MAX_HEIGHT_SHARE)}px`;
+    const { style } = this.entry;
+    style.height = "auto";
+    style.height = `${Math.min(this.entry.scrollHeight, innerHeight * MAX_HEIGHT_SHARE)}px`;
   }
 
-  #count() {
-    const text = cleanText(this.entry.value);
-    const left = MAX_TEXT_BYTES - byteLength(text);
-    const near = left < MAX_TEXT_BYTES * (1 - COUNT_FROM);
-    this.counter.hidden = !near;
-    if (near) this.counter.textContent = this.t(left < 0 ? "bytesOver" : "bytesLeft", { n: Math.abs(left).toLocaleString() });
-    this.counter.classList.toggle("over", left < 0);
-    this.entry.setAttribute("aria-invalid", String(left < 0));
-    this.sendButton.disabled = left < 0 || text.trim() === "";
-  }
-
-  #drawChip() {
+  #drawReply() {
     const item = this.#conversation.replyTo;
-    this.chip.hidden = !item;
+    this.reply.hidden = !item;
     if (!item) return;
-    const [label, text] = this.chip.children;
-    label.textContent = this.t("replyingTo", { name: this.replyName });
-    text.textContent = item.text.slice(0, 200).replace(/\s+/g, " ");
+    this.reply.children[0].textContent = this.t("replyingTo", { name: this.replyName });
+    this.reply.children[1].textContent = item.text.slice(0, 200);
   }
 }
 
 /* JSON can carry neither half of a surrogate pair, nor a server in C a zero. */
 function cleanText(text) {
-  const whole = text.toWellFormed ? text.toWellFormed() : text;
-  return whole.replace(/\0/g, "").trimEnd();
-}
-
-function byteLength(text) {
-  return encoder.encode(text).length;
+  return text.toWellFormed().replace(/\0/g, "").trimEnd();
 }

@@ -95,7 +95,7 @@ export class Link {
     const ceiling = PATIENT.has(reason) ? BACKOFF_MAX_MS : Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.#attempt);
     const delay = Math.max(BACKOFF_MIN_MS, ceiling * (0.5 + Math.random() / 2));
     this.#attempt++;
-    this.reason = reason;
+    if (reason !== "lost" || !this.reason) this.reason = reason; // a failed try says nothing new
     this.retryAt = Date.now() + delay;
     this.#timer = setTimeout(() => this.open(), delay);
     this.#setState("waiting");

@@ -9,25 +9,24 @@ const NEAR_END_PX = 48;
 const ANNOUNCED_CHARS = 1500;
 const ANNOUNCEMENT_MS = 10000;
 const QUOTE_CHARS = 120;
-const HUES = 8;
 
 export class Log {
-  #nodes = new Map(); // item -> { node, parts, seen }
+  #conversation = null;
+  #views = new Map(); // item -> { node, …its parts, seen }
   #first = null; // the item at the top of the page
   #atEnd = true;
-  #frame = 0;
   #news = false;
-  #typing = [];
+  #frame = 0;
+  #typing = false;
+  #typingRow = make("li", "message bot typing", make("span"), make("div", "content", make("i"), make("i"), make("i"), make("span")));
 
-  /* parts: { scroller, list, earlier, latest, announcer } elements;
+  /* parts: { scroller, list, earlier, latest, announcer } elements
    * actions: { copy(text, button), again(item), discard(item), reply(item) } */
   constructor(parts, t, actions) {
+    this.bot = ""; // its name
     this.parts = parts;
     this.t = t;
     this.actions = actions;
-    this.conversation = null;
-    this.bot = "";
-    this.typingRow = make("li", "message bot typing", make("span", "avatar bird"), make("div", "content"));
     parts.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     parts.latest.addEventListener("click", () => this.toEnd());
     parts.earlier.addEventListener("click", () => this.#showEarlier());
@@ -35,10 +34,9 @@ export class Log {
   }
 
   show(conversation) {
-    this.conversation = conversation;
-    this.#nodes.clear();
+    this.#conversation = conversation;
+    this.#views.clear();
     this.parts.list.replaceChildren();
-    this.#typing = [];
     this.toEnd();
   }
 
@@ -46,15 +44,21 @@ export class Log {
     this.#frame ||= requestAnimationFrame(() => this.#draw());
   }
 
+  /* Who is writing: names, and "bot". */
   setTyping(names) {
-    if (names.join("\n") === this.#typing.join("\n")) return;
-    this.#typing = names;
+    const [avatar, content] = this.#typingRow.children;
+    const bot = names.includes("bot");
+    const name = names.map((who) => (who === "bot" ? this.bot : who)).join(", ");
+    avatar.className = bot ? "avatar bird" : "";
+    content.lastElementChild.className = bot ? "sr" : "";
+    content.lastElementChild.textContent = this.t("writing", { name });
+    this.#typing = names.length > 0;
     this.changed();
   }
 
   /* Something came that the reader may not see. */
   arrived() {
-    if (!this.#atEnd) this.#news = true;
+    this.#news = !this.#atEnd;
     this.changed();
   }
 
@@ -67,10 +71,10 @@ export class Log {
   #draw() {
     this.#frame = 0;
     const { list, earlier } = this.parts;
-    const items = this.conversation.items;
+    const { items } = this.#conversation;
     const first = this.#firstShown(items);
     this.#first = items[first];
-    this.#dropOthers(new Set(items.slice(first)));
+    this.#drop(new Set(items.slice(first)));
     let at = list.firstElementChild;
     for (let i = first; i < items.length; i++) {
       const node = this.#drawItem(items, i);
@@ -78,7 +82,8 @@ export class Log {
       else list.insertBefore(node, at);
     }
     earlier.hidden = first === 0;
-    this.#drawTyping();
+    if (!this.#typing) this.#typingRow.remove();
+    else if (at !== this.#typingRow) list.append(this.#typingRow);
     if (this.#atEnd) this.#scrollToEnd();
     this.#drawLatest();
   }
@@ -89,42 +94,33 @@ export class Log {
     return kept >= 0 ? kept : Math.max(0, items.length - WINDOW_STEP);
   }
 
-  #dropOthers(kept) {
-    for (const [item, view] of this.#nodes) {
+  #drop(kept) {
+    for (const [item, { node }] of this.#views) {
       if (kept.has(item)) continue;
-      view.node.remove();
-      this.#nodes.delete(item);
+      node.remove();
+      this.#views.delete(item);
     }
   }
 
   #drawItem(items, i) {
     const item = items[i];
-    let view = this.#nodes.get(item);
-    if (!view) this.#nodes.set(item, (view = { ...makeMessage(), seen: "" }));
+    if (!this.#views.has(item)) this.#views.set(item, makeView());
+    const view = this.#views.get(item);
     const grouped = i > 0 && sameAuthor(items[i - 1], item);
     const quoted = item.quoted && isApart(items, i) ? item.quoted : null;
     const seen = `${item.version} ${grouped} ${quoted?.version}`;
-    if (view.seen !== seen) {
-      view.seen = seen;
-      this.#fill(view, item, grouped, quoted);
-    }
+    if (view.seen === seen) return view.node;
+    view.seen = seen;
+    view.node.className = `message ${item.notice ? "notice" : item.author} ${item.state}`;
+    view.node.classList.toggle("grouped", grouped);
+    view.node.classList.toggle("command", item.author === "you" && /^\/\w+/.test(item.text));
+    fillAvatar(view.avatar, item);
+    view.author.textContent = this.#nameOf(item);
+    this.#fillQuote(view.quote, quoted);
+    this.#fillText(view, item);
+    view.foot.replaceChildren(...this.#foot(item));
+    this.#announce(item, view.text);
     return view.node;
-  }
-
-  #fill(view, item, grouped, quoted) {
-    const { node, parts } = view;
-    const partial = !item.done;
-    node.className = `message ${item.notice ? "notice" : item.author}`;
-    node.classList.toggle("grouped", grouped);
-    node.classList.toggle("streaming", partial);
-    node.classList.toggle("command", item.author === "you" && /^\/\w+/.test(item.text));
-    if (item.state !== "sent") node.classList.add(item.state);
-    fillAvatar(parts.avatar, item);
-    parts.author.textContent = this.#nameOf(item);
-    this.#fillQuote(parts.quote, quoted);
-    this.#fillText(parts, item, partial);
-    parts.foot.replaceChildren(...this.#foot(item, view));
-    this.#announce(item, parts.text);
   }
 
   #nameOf(item) {
@@ -135,37 +131,29 @@ export class Log {
   #fillQuote(quote, quoted) {
     quote.hidden = !quoted;
     if (!quoted) return;
-    const text = Array.from(quoted.text.slice(0, 2 * QUOTE_CHARS)).slice(0, QUOTE_CHARS).join(""); // prettier-ignore
-    const name = this.t("replyingTo", { name: this.#nameOf(quoted) });
-    quote.replaceChildren(make("b", "", name), " ", text.replace(/\s+/g, " "));
-    quote.onclick = () => this.#nodes.get(quoted)?.node.scrollIntoView({ block: "center" });
+    const name = make("b", "", this.t("replyingTo", { name: this.#nameOf(quoted) }));
+    quote.replaceChildren(name, " ", quoted.text.slice(0, QUOTE_CHARS).toWellFormed());
+    quote.onclick = () => this.#views.get(quoted)?.node.scrollIntoView({ block: "center" });
   }
 
-  #fillText({ text: node, caret }, item, partial) {
+  #fillText({ text, caret }, item) {
     const plain = item.author !== "bot";
-    node.classList.toggle("plain", plain);
-    render(node, item.text, { partial, plain, label: this.t("copy"), copy: this.actions.copy });
-    if (partial) lastLine(node).append(caret);
-    else caret.remove();
+    text.classList.toggle("plain", plain);
+    render(text, item.text, { partial: !item.done, plain, label: this.t("copy"), copy: this.actions.copy });
+    if (item.done) caret.remove();
+    else lastLine(text).append(caret);
   }
 
-  #foot(item, view) {
-    if (item.state === "sending") return [make("span", "online", this.t("sending")), make("span", "away", this.t("waiting"))];
-    if (item.state === "failed") return this.#failedFoot(item);
+  #foot(item) {
+    const { t, actions } = this;
+    if (item.state === "sending") return [make("span", "online", t("sending")), make("span", "away", t("waiting"))];
+    if (item.state === "failed") {
+      const reason = make("span", "", t(`error_${item.reason}`) ?? t("error_unknown"));
+      return [reason, button(t("again"), () => actions.again(item)), button(t("discard"), () => actions.discard(item))];
+    }
     if (item.author !== "bot" || !item.done || item.notice) return [];
-    const copy = button(this.t("copy"), () => this.actions.copy(item.text, copy));
-    const reply = button(this.t("reply"), () => this.actions.reply(item));
-    view.node.classList.add("has-actions");
-    return this.conversation.room ? [copy, reply] : [copy];
-  }
-
-  #failedFoot(item) {
-    const known = this.t(`error_${item.reason}`) ?? this.t("error_unknown");
-    return [
-      make("span", "state", known),
-      button(this.t("again"), () => this.actions.again(item)),
-      button(this.t("discard"), () => this.actions.discard(item)),
-    ];
+    const copy = button(t("copy"), () => actions.copy(item.text, copy));
+    return this.#conversation.room ? [copy, button(t("reply"), () => actions.reply(item))] : [copy];
   }
 
   #announce(item, text) {
@@ -176,101 +164,70 @@ export class Log {
     setTimeout(() => said.remove(), ANNOUNCEMENT_MS);
   }
 
-  #drawTyping() {
-    const { list } = this.parts;
-    const [avatar, content] = this.typingRow.children;
-    if (this.#typing.length === 0) {
-      this.typingRow.remove();
-      return;
-    }
-    const names = this.#typing.map((name) => (name === "bot" ? this.bot : name)).join(", ");
-    const label = make("span", this.#typing.includes("bot") ? "sr" : "who", this.t("thinking", { name: names }));
-    avatar.hidden = !this.#typing.includes("bot");
-    content.replaceChildren(make("span", "dots", make("i"), make("i"), make("i")), label);
-    if (list.lastElementChild !== this.typingRow) list.append(this.typingRow);
-  }
-
   #drawLatest() {
     const { latest } = this.parts;
     latest.hidden = this.#atEnd;
     latest.classList.toggle("news", this.#news);
-    latest.lastElementChild.textContent = this.#news ? this.t("newMessages") : "";
+    latest.textContent = this.#news ? this.t("newMessages") : "";
   }
 
   #scrolled() {
-    const { scroller } = this.parts;
-    const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
-    const atEnd = below < NEAR_END_PX;
-    if (atEnd === this.#atEnd) return;
-    this.#atEnd = atEnd;
-    if (atEnd) this.#news = false;
+    const { scrollHeight, scrollTop, clientHeight } = this.parts.scroller;
+    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    if (this.#atEnd) this.#news = false;
     this.#drawLatest();
   }
 
   #scrollToEnd() {
-    const { scroller } = this.parts;
-    scroller.scrollTop = scroller.scrollHeight;
+    this.parts.scroller.scrollTop = this.parts.scroller.scrollHeight;
   }
 
   #showEarlier() {
     const { scroller } = this.parts;
-    const fromEnd = scroller.scrollHeight - scroller.scrollTop;
-    const items = this.conversation.items;
+    const { items } = this.#conversation;
+    const below = scroller.scrollHeight - scroller.scrollTop;
     this.#atEnd = false;
     this.#first = items[Math.max(0, items.indexOf(this.#first) - WINDOW_STEP)];
-    cancelAnimationFrame(this.#frame);
     this.#draw();
-    scroller.scrollTop = scroller.scrollHeight - fromEnd;
+    scroller.scrollTop = scroller.scrollHeight - below;
   }
 }
 
-function make(tag, className, ...children) {
+function make(tag, className = "", ...children) {
   const node = document.createElement(tag);
-  if (className) node.className = className;
+  node.className = className;
   node.append(...children);
   return node;
 }
 
 function button(label, onclick) {
-  const made = make("button", "", label);
-  made.type = "button";
-  made.addEventListener("click", onclick);
-  return made;
+  return Object.assign(make("button", "", label), { onclick });
 }
 
-function makeMessage() {
-  const parts = {
-    avatar: make("span", "avatar"),
-    author: make("div", "author"),
-    quote: button("", null),
-    text: make("div", "text"),
-    foot: make("div", "foot"),
-    caret: make("span", "caret"),
-  };
-  for (const decoration of [parts.avatar, parts.caret]) decoration.setAttribute("aria-hidden", "true");
-  parts.author.dir = "auto";
-  parts.quote.className = "quote";
-  parts.quote.dir = "auto";
-  const content = make("div", "content", parts.author, parts.quote, parts.text, parts.foot);
-  return { node: make("li", "", parts.avatar, content), parts };
+function makeView() {
+  const avatar = make("span");
+  const author = Object.assign(make("div", "author"), { dir: "auto" });
+  const quote = Object.assign(make("button", "quote"), { dir: "auto" });
+  const text = make("div", "text");
+  const foot = make("div", "foot");
+  const caret = make("span", "caret");
+  avatar.ariaHidden = "true";
+  return { node: make("li", "", avatar, make("div", "content", author, quote, text, foot)), avatar, author, quote, text, foot, caret };
 }
 
 function fillAvatar(avatar, item) {
   const bird = item.author === "bot";
-  avatar.className = bird ? "avatar bird" : `avatar hue${hueOf(item.name)}`;
+  avatar.className = bird ? "avatar bird" : "avatar";
   avatar.textContent = bird ? "" : (Array.from(item.name)[0] ?? "").toUpperCase();
-}
-
-function hueOf(name) {
-  let hash = 0;
-  for (const c of name) hash = (hash * 31 + c.codePointAt(0)) % 65521;
-  return hash % HUES;
+  let hue = 0;
+  for (const c of item.name) hue = (hue * 31 + c.codePointAt(0)) % 360;
+  avatar.style.setProperty("--hue", hue);
 }
 
 /* An answer needs no quotation right below its question. */
 function isApart(items, i) {
   let before = i - 1;
-  while (items[i].author === "bot" && before >= 0 && items[before].author === "bot") before--;
+  while (items[i].author === "bot" && items[before]?.author === "bot") before--;
   return items[before] !== items[i].quoted;
 }
 
@@ -280,8 +237,7 @@ function sameAuthor(a, b) {
 
 /* Where the next word will appear: in the last line, not below the last block. */
 function lastLine(node) {
-  const ends = node.querySelectorAll("p, h3, h4, h5, h6, li, td, th, pre > code");
-  return ends[ends.length - 1] ?? node;
+  return Array.from(node.querySelectorAll("p, h3, h4, h5, h6, li, td, th, pre > code")).pop() ?? node;
 }
 
 /* The words, without the buttons of code blocks. */

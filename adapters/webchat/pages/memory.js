@@ -61,7 +61,7 @@ export const outbox = {
   put: (entry) => write("outbox", JSON.stringify([...without(entry.id), entry].slice(-MAX_UNSENT))),
   remove: (id) => {
     const rest = without(id);
-    if (rest.length !== outbox.get().length) write("outbox", JSON.stringify(rest));
+    if (rest.length < outbox.get().length) write("outbox", JSON.stringify(rest));
   },
 };
 

@@ -9,8 +9,7 @@ export class Status {
   #timer = 0;
   #ticker = 0;
 
-  /* parts: { bar, dot } elements */
-  constructor({ bar, dot }, link, t) {
+  constructor(bar, dot, link, t) {
     this.bar = bar;
     this.dot = dot;
     this.link = link;
@@ -23,9 +22,9 @@ export class Status {
     const ready = this.link.state === "ready";
     document.body.classList.toggle("connected", ready);
     this.dot.title = this.t(ready ? "online" : "connecting");
-    clearTimeout(this.#timer);
     if (ready) this.#hide();
-    else this.#timer = setTimeout(() => this.#draw(), this.bar.hidden ? QUIET_MS : 0);
+    else if (!this.bar.hidden) this.#draw();
+    else this.#timer ||= setTimeout(() => this.#draw(), QUIET_MS);
   }
 
   #draw() {
@@ -47,8 +46,10 @@ export class Status {
   }
 
   #hide() {
+    clearTimeout(this.#timer);
     clearInterval(this.#ticker);
-    this.bar.hidden = true;
+    this.#timer = 0;
     this.#shown = "";
+    this.bar.hidden = true;
   }
 }

@@ -6,20 +6,16 @@ const TEXTS = {
     conversations: "Conversations",
     private: "Private chat",
     privateHint: "Only you and the bot",
-    roomHint: "A room · mention @{bot} to ask it",
-    roomHintWidget: "Mention @{bot} to ask it",
+    roomHint: "Mention @{bot} to ask it",
     join: "Join",
     joinLabel: "Join a room by name",
     joinPlaceholder: "Name of the room",
     leave: "Remove {room} from this list",
     yourName: "Your name",
     namePlaceholder: "Shown in rooms",
-    nameProblem: "1 to 64 characters, and not “bot” or “you”",
-    unsent: "{n} not sent yet",
+    nameProblem: "1 to 64 characters, but not “bot” or “you”",
     menu: "Conversations and settings",
     close: "Close",
-    share: "Copy the link to this room",
-    shared: "Link copied",
     log: "Messages",
     announcements: "New messages",
     earlier: "Show earlier messages",
@@ -45,8 +41,7 @@ const TEXTS = {
     copied: "Copied",
     copyFailed: "Copying is not possible here",
     you: "You",
-    guest: "Guest",
-    thinking: "{name} is writing",
+    writing: "{name} is writing",
     sending: "Sending…",
     waiting: "Waiting for the connection…",
     again: "Send again",
@@ -67,7 +62,6 @@ const TEXTS = {
     error_rate: "Too many messages at once. Wait a moment.",
     error_busy: "The bot has too much to do right now.",
     error_full: "The server is full right now.",
-    error_unauthorized: "The server does not accept this.",
     error_unknown: "This message was not accepted.",
   },
   zh: {
@@ -75,8 +69,7 @@ const TEXTS = {
     conversations: "会话",
     private: "私聊",
     privateHint: "只有你和机器人",
-    roomHint: "聊天室 · 提到 @{bot} 即可提问",
-    roomHintWidget: "提到 @{bot} 即可提问",
+    roomHint: "提到 @{bot} 即可提问",
     join: "加入",
     joinLabel: "按名称加入聊天室",
     joinPlaceholder: "聊天室名称",
@@ -84,11 +77,8 @@ const TEXTS = {
     yourName: "你的名字",
     namePlaceholder: "在聊天室中显示",
     nameProblem: "1 到 64 个字符，且不能是 “bot” 或 “you”",
-    unsent: "{n} 条未发送",
     menu: "会话与设置",
     close: "关闭",
-    share: "复制聊天室链接",
-    shared: "链接已复制",
     log: "消息",
     announcements: "新消息",
     earlier: "显示更早的消息",
@@ -114,8 +104,7 @@ const TEXTS = {
     copied: "已复制",
     copyFailed: "此处无法复制",
     you: "你",
-    guest: "访客",
-    thinking: "{name} 正在输入",
+    writing: "{name} 正在输入",
     sending: "发送中…",
     waiting: "等待连接…",
     again: "重新发送",
@@ -136,7 +125,6 @@ const TEXTS = {
     error_rate: "发送太频繁，请稍候。",
     error_busy: "机器人正忙，请稍后再试。",
     error_full: "服务器已满。",
-    error_unauthorized: "服务器没有接受。",
     error_unknown: "消息未被接受。",
   },
 };
@@ -159,15 +147,13 @@ export function translator(language) {
   };
 }
 
-export const hasText = (key) => Object.hasOwn(TEXTS.en, key);
-
-/* Words that the HTML asks for: data-text, data-label (for people who do not
- * see the icon, and as a tooltip) and data-placeholder name a key. */
+/* The words that the HTML asks for. A label is for those who do not see the
+ * icon, and the tooltip for those who do not know it. */
 export function fillTexts(root, t) {
   for (const node of root.querySelectorAll("[data-text]")) node.textContent = t(node.dataset.text);
   for (const node of root.querySelectorAll("[data-placeholder]")) node.placeholder = t(node.dataset.placeholder);
   for (const node of root.querySelectorAll("[data-label]")) {
-    node.setAttribute("aria-label", t(node.dataset.label));
-    if (node.matches("button")) node.title = t(node.dataset.label);
+    node.ariaLabel = t(node.dataset.label);
+    if (node.matches("button")) node.title = node.ariaLabel;
   }
 }

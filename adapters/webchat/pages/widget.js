@@ -17,7 +17,9 @@
     en: { chat: "Chat", open: "Open the chat", close: "Close the chat", unread: "new messages" },
     zh: { chat: "聊天", open: "打开聊天", close: "关闭聊天", unread: "条新消息" },
   };
-  const BIRD = "M4 50 21 31C23 20 29 12 38 12c7 0 12 4 13 11l8 3-8 3c0 14-8 23-21 23-5 0-9-2-12-5l-10 6z";
+  const BIRD =
+    "M4 50 21 31C23 20 29 12 38 12c7 0 12 4 13 11l8 3-8 3c0 14-8 23-21 23-5 0-9-2-12-5l-10 6z" +
+    "M45 22.5a2.8 2.8 0 1 0-5.6 0 2.8 2.8 0 1 0 5.6 0z";
   const CROSS = "M18 18 46 46M46 18 18 46";
 
   const script = document.currentScript;
@@ -39,7 +41,7 @@ button { position: relative; width: 60px; height: 60px; padding: 14px; border: 0
   transition: scale .15s; }
 button:hover { scale: 1.05; }
 button:focus-visible { outline: 3px solid ${fill}; outline-offset: 3px; }
-svg { display: block; width: 100%; fill: currentColor; }
+svg { display: block; width: 100%; fill: currentColor; fill-rule: evenodd; }
 .open svg { fill: none; stroke: currentColor; stroke-width: 6; stroke-linecap: round; }
 b { position: absolute; top: -3px; right: -3px; min-width: 22px; padding: 0 6px; border-radius: 11px; background: #b3261e;
   color: #fff; font: 600 13px/22px system-ui, sans-serif; }
@@ -68,18 +70,6 @@ iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: lig
   function isDark(hex) {
     const [r, g, b] = [1, 3, 5].map((i) => (parseInt(hex.slice(i, i + 2), 16) / 255) ** 2.2);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.18;
-  }
-
-  function addStyle() {
-    try {
-      const sheet = new CSSStyleSheet();
-      sheet.replaceSync(STYLE);
-      root.adoptedStyleSheets = [sheet];
-    } catch {
-      const style = document.createElement("style"); // browsers from before 2023
-      style.textContent = STYLE;
-      root.append(style);
-    }
   }
 
   function frameUrl() {
@@ -133,7 +123,9 @@ iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: lig
   }
 
   function start() {
-    addStyle();
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
     icon.setAttribute("viewBox", "0 0 64 64");
     icon.setAttribute("aria-hidden", "true");
     icon.append(path);
