@@ -70,6 +70,16 @@ static void fill_row(struct row *r, const struct store_item *item)
     cell_put(&r->cells[6], item->reason ? item->reason : "", CELL_NO_LIMIT);
 }
 
+static void print_row(const struct row *r, const size_t width[N_COLUMNS])
+{
+    size_t last = N_COLUMNS - 1;
+    while (last && !r->cells[last].len)
+        last--;
+    for (size_t k = 0; k < last; k++)
+        printf("%s%*s", buf_str(&r->cells[k]), (int)(width[k] - cell_width(&r->cells[k]) + 2), "");
+    puts(buf_str(&r->cells[last]));
+}
+
 static void print_rows(struct row *rows, size_t n)
 {
     size_t width[N_COLUMNS] = { 0 };
@@ -79,11 +89,8 @@ static void print_rows(struct row *rows, size_t n)
             if (w > width[k])
                 width[k] = w;
         }
-    for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k + 1 < N_COLUMNS; k++)
-            printf("%s%*s", buf_str(&rows[i].cells[k]), (int)(width[k] - cell_width(&rows[i].cells[k]) + 2), "");
-        puts(buf_str(&rows[i].cells[N_COLUMNS - 1]));
-    }
+    for (size_t i = 0; i < n; i++)
+        print_row(&rows[i], width);
 }
 
 static void print_table(const struct store_item *items, size_t n)
