@@ -36,7 +36,7 @@ endif
 
 PAGES     := $(if $(filter webchat,$(ADAPTERS)),$(wildcard adapters/webchat/pages/*))
 GENERATED := build/gen/registry.c $(if $(PAGES),build/gen/webchat_pages.c)
-MAIN      := $(wildcard plugin/main.c)
+MAIN      := plugin/main.c
 SOURCES   := $(filter-out $(MAIN),$(wildcard plugin/*.c plugin/*/*.c config/*.c)) \
              $(foreach a,$(ADAPTERS),$(if $(wildcard adapters/$(a)/),,$(error there is no adapter $(a)))$(wildcard adapters/$(a)/*.c))
 TESTS     := $(wildcard tests/unit/test_*.c tests/conform/test_*.c)
@@ -177,9 +177,7 @@ $(fuzz_BINARIES): %: %.o build/fuzz/libwarbler.a build/fuzz/flags
 
 .PHONY: all run test check lint fuzz torture bench install uninstall deb clean help deps fuzzers FORCE
 
-PROGRAMS  := $(if $(MAIN),build/asan/warbler build/warbler)
-
-all: $(if $(MAIN),build/warbler,build/release/libwarbler.a) ## the program: build/warbler
+all: build/warbler ## the program: build/warbler
 
 # With job control, the terminal's Ctrl-C reaches the bot alone: it stops in good
 # order and make sees its exit status, instead of being interrupted itself.
@@ -191,15 +189,15 @@ run: build/warbler deps ## install what is missing, build, start the bot with co
 
 E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' CLANG='$(CLANG)'
 
-test: $(asan_TESTS) $(valgrind_TESTS) $(PROGRAMS) ## install what is missing, build with sanitizers, run every test
+test: $(asan_TESTS) $(valgrind_TESTS) build/asan/warbler build/warbler ## install what is missing, build with sanitizers, run every test
 	@if scripts/deps fuzz 2>/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --valgrind $(valgrind_TESTS) --fuzz $(fuzz_BINARIES) \
 	    --e2e $(E2E)
 
-check: $(asan_TESTS) $(PROGRAMS) ## the fast tests, under a minute
+check: $(asan_TESTS) build/asan/warbler build/warbler ## the fast tests, under a minute
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --e2e $(E2E) --fast
 
-lint: deps $(if $(MAIN),build/gen/warbler.conf.5) ## what clang-tidy, cppcheck, shellcheck and the house rules find
+lint: deps build/gen/warbler.conf.5 ## what clang-tidy, cppcheck, shellcheck and the house rules find
 	@CC='$(CC)' PYTHON='$(PYTHON)' LINT_FLAGS=$(call quoted,-std=c17 $(HOUSE_CPPFLAGS)) scripts/lint
 
 fuzzers: $(fuzz_BINARIES)
