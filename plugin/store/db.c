@@ -276,10 +276,10 @@ void db_close(struct db **db)
     if (!d)
         return;
     free_statements(d);
-    if (d->sqlite) {
-        sqlite3_wal_checkpoint_v2(d->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL); /* best effort: opening does it too */
-        sqlite3_close(d->sqlite);
-    }
+    /* A tool leaves the log alone: emptying it would look like a change to the daemon beside it. */
+    if (d->sqlite && d->lock_fd >= 0)
+        sqlite3_wal_checkpoint_v2(d->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL); /* else the next opening does it */
+    sqlite3_close(d->sqlite);
     dir_unlock(&d->lock_fd);
     free(d->path);
     free(d);

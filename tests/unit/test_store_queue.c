@@ -331,6 +331,25 @@ static void test_tool_beside_the_daemon(void **state)
     assert_int_equal(f->n, 1);
 }
 
+/* The daemon takes up its work anew when something changed: looking must not
+ * be taken for that. */
+static void test_looking_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    fx_accept_ok(f, "x", 1);
+    for (int i = 0; i < 3; i++) {
+        struct store *daemon = f->store;
+        struct err e = ERR_INIT;
+        assert_int_equal(store_open(f->loop, f->dir, false, &f->store, &e), ERR_OK);
+        assert_int_equal(fx_queue_list(f, 10), ERR_OK);
+        assert_int_equal(f->n, 1);
+        store_close(&f->store);
+        f->store = daemon;
+        assert_int_equal(fx_beat(f), ERR_OK);
+        assert_false(f->flag);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
@@ -346,6 +365,7 @@ int main(void)
         TEST(test_drop_decides_silently),
         TEST(test_retry_of_a_waiting_one),
         TEST(test_tool_beside_the_daemon),
+        TEST(test_looking_changes_nothing),
     };
     return cmocka_run_group_tests_name("store_queue", tests, NULL, NULL);
 }
