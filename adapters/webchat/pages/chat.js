@@ -43,7 +43,9 @@ class Chat {
       onlost: (code) => this.#lost(code),
     });
     this.status = new Status($("#status"), $("#dot"), this.link, t);
-    const [scroller, list, earlier, latest, announcer] = ["#scroller", "#log", "#earlier", "#latest", "#announcer"].map($);
+    const [scroller, list, earlier, latest, announcer] = ["#scroller", "#log", "#earlier", "#latest", "#announcer"].map(
+      $,
+    );
     this.log = new Log({ scroller, list, earlier, latest, announcer }, t, {
       copy,
       again: (item) => this.#sendAgain(item),
@@ -194,7 +196,7 @@ class Chat {
   }
 
   #transmit(item) {
-    const frame = JSON.stringify({ type: "message", id: item.client, text: item.text, reply_to: item.quoted?.id });
+    const frame = JSON.stringify({ type: "message", id: item.client, text: item.text, reply_to: item.replyTo });
     if (byteLength(frame) > MAX_FRAME_BYTES) return this.#refused(item.client, "too_long");
     if (this.link.send(frame) && !this.#ackTimer) this.#watchAcks();
   }
@@ -232,7 +234,7 @@ class Chat {
   }
 
   #entryOf(item, failed) {
-    return { id: item.client, room: this.conversation.room, text: item.text, reply_to: item.quoted?.id, failed };
+    return { id: item.client, room: this.conversation.room, text: item.text, reply_to: item.replyTo, failed };
   }
 
   /* --- connection, typing --- */
@@ -258,7 +260,11 @@ class Chat {
     const known = this.#typing.has(who);
     clearTimeout(this.#typing.get(who));
     this.#typing.delete(who);
-    if (on) this.#typing.set(who, setTimeout(() => this.#setTyping(who, false), patience));
+    if (on)
+      this.#typing.set(
+        who,
+        setTimeout(() => this.#setTyping(who, false), patience),
+      );
     if (on !== known) this.log.setTyping([...this.#typing.keys()]);
     this.#drawStop();
   }
@@ -306,7 +312,8 @@ class Chat {
     $("#close").addEventListener("click", () => this.host.tell("close"));
     $("#stop").addEventListener("click", () => this.#send("/stop"));
     $("#mention").addEventListener("click", () => this.composer.insert(`@${this.#bot} `));
-    for (const idea of t("ideas")) $("#ideas").append(Object.assign(document.createElement("button"), { textContent: idea }));
+    for (const idea of t("ideas"))
+      $("#ideas").append(Object.assign(document.createElement("button"), { textContent: idea }));
     $("#ideas").addEventListener("click", ({ target }) => target.matches("button") && this.#send(target.textContent));
     addEventListener("popstate", () => this.open(roomOfAddress()));
     addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && this.#escape());
@@ -393,7 +400,7 @@ function followKeyboard() {
   });
 }
 
-document.documentElement.lang = language;
+document.documentElement.lang = language === "zh" ? "zh-CN" : language;
 fillTexts(document, t);
 applyColor(parameters.get("color"));
 followKeyboard();

@@ -15,7 +15,6 @@ export class Conversation {
   #byId = new Map(); // the server's ids
   #byClient = new Map(); // the ids given here, to own messages
   #bySeq = new Map(); // what people wrote
-  #counter = 0;
 
   constructor(room) {
     this.room = room;
@@ -27,6 +26,7 @@ export class Conversation {
     if (known) return known;
     const state = entry.failed ? "failed" : "sending";
     const item = this.#add({ author: "you", client: entry.id, text: entry.text, state, reason: entry.failed ?? "" });
+    item.replyTo = entry.reply_to;
     item.quoted = this.#byId.get(entry.reply_to) ?? null;
     this.#byClient.set(entry.id, item);
     return item;
@@ -126,9 +126,21 @@ export class Conversation {
 
   #add(parts) {
     const item = {
-      key: ++this.#counter, id: null, client: null, author: "other", name: "", text: "", place: Infinity,
-      done: true, notice: false, state: "sent", reason: "", quoted: null, live: true, version: 1, ...parts,
-    }; // prettier-ignore
+      id: null,
+      client: null,
+      author: "other",
+      name: "",
+      text: "",
+      place: Infinity,
+      done: true,
+      notice: false,
+      state: "sent",
+      reason: "",
+      quoted: null,
+      live: true,
+      version: 1,
+      ...parts,
+    };
     this.#insert(item);
     return item;
   }

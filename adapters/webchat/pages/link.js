@@ -92,7 +92,9 @@ export class Link {
   #wait(reason) {
     if (this.state === "ready" && Date.now() - this.#readySince > STABLE_MS) this.#attempt = 0;
     this.#detach();
-    const ceiling = PATIENT.has(reason) ? BACKOFF_MAX_MS : Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.#attempt);
+    const ceiling = PATIENT.has(reason)
+      ? BACKOFF_MAX_MS
+      : Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.#attempt);
     const delay = Math.max(BACKOFF_MIN_MS, ceiling * (0.5 + Math.random() / 2));
     this.#attempt++;
     if (reason !== "lost" || !this.reason) this.reason = reason; // a failed try says nothing new

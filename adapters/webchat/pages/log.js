@@ -14,11 +14,17 @@ export class Log {
   #conversation = null;
   #views = new Map(); // item -> { node, …its parts, seen }
   #first = null; // the item at the top of the page
+  #top = 0; // where it was scrolled to
   #atEnd = true;
   #news = false;
   #frame = 0;
   #typing = false;
-  #typingRow = make("li", "message bot typing", make("span"), make("div", "content", make("i"), make("i"), make("i"), make("span")));
+  #typingRow = make(
+    "li",
+    "message bot typing",
+    make("span"),
+    make("div", "content", make("i"), make("i"), make("i"), make("span")),
+  );
 
   /* parts: { scroller, list, earlier, latest, announcer } elements
    * actions: { copy(text, button), again(item), discard(item), reply(item) } */
@@ -171,9 +177,12 @@ export class Log {
     latest.textContent = this.#news ? this.t("newMessages") : "";
   }
 
+  /* Whoever scrolls up, however little, wants to stay there. */
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.parts.scroller;
-    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    const upwards = scrollTop < this.#top;
+    this.#top = scrollTop;
+    this.#atEnd = scrollHeight - scrollTop - clientHeight < (upwards ? 2 : NEAR_END_PX);
     if (this.#atEnd) this.#news = false;
     this.#drawLatest();
   }
@@ -212,7 +221,15 @@ function makeView() {
   const foot = make("div", "foot");
   const caret = make("span", "caret");
   avatar.ariaHidden = "true";
-  return { node: make("li", "", avatar, make("div", "content", author, quote, text, foot)), avatar, author, quote, text, foot, caret };
+  return {
+    node: make("li", "", avatar, make("div", "content", author, quote, text, foot)),
+    avatar,
+    author,
+    quote,
+    text,
+    foot,
+    caret,
+  };
 }
 
 function fillAvatar(avatar, item) {

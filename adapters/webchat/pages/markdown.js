@@ -62,7 +62,7 @@ function parseBlocks(lines, depth, open) {
   const takers = depth < MAX_BLOCK_DEPTH ? TAKERS : FLAT_TAKERS;
   const blocks = [];
   if (open) lines = holdBack(lines);
-  for (let i = skipBlank(lines, 0); i < lines.length; ) {
+  for (let i = skipBlank(lines, 0); i < lines.length;) {
     let block = null;
     for (const take of takers) if ((block = take(lines, i, open))) break;
     block.src = lines.slice(i, block.end).join("\n");
@@ -124,7 +124,12 @@ function takeHeading(lines, i) {
   const text = lines[i].slice(open[0].length).trimEnd();
   const bare = text.slice(0, trailing(text, "#"));
   const closed = bare === "" || /\s$/.test(bare);
-  return { kind: "text", shape: `h${Math.min(6, open[1].length + 2)}`, text: closed ? bare.trimEnd() : text, end: i + 1 };
+  return {
+    kind: "text",
+    shape: `h${Math.min(6, open[1].length + 2)}`,
+    text: closed ? bare.trimEnd() : text,
+    end: i + 1,
+  };
 }
 
 function takeRule(lines, i) {
@@ -150,7 +155,13 @@ function listMarker(line) {
   const indent = indentOf(m[1]);
   const gap = m[4].length >= 1 && m[4].length <= 4 ? m[4].length : 1;
   const type = m[2][m[2].length - 1];
-  return { indent, content: indent + m[2].length + gap, type, number: m[3] && Number(m[3]), text: line.slice(m[0].length) };
+  return {
+    indent,
+    content: indent + m[2].length + gap,
+    type,
+    number: m[3] && Number(m[3]),
+    text: line.slice(m[0].length),
+  };
 }
 
 function takeList(lines, i) {
@@ -159,7 +170,7 @@ function takeList(lines, i) {
   let loose = false;
   let end = i;
   let next = i;
-  for (let marker = first; marker && marker.type === first.type; ) {
+  for (let marker = first; marker && marker.type === first.type;) {
     if (next > end) loose = true;
     const item = takeItem(lines, next, marker);
     items.push(item);
@@ -168,7 +179,9 @@ function takeList(lines, i) {
     next = skipBlank(lines, end);
     marker = next < lines.length ? listMarker(lines[next]) : null;
   }
-  return first && { kind: "list", shape: first.number === undefined ? "ul" : "ol", items, loose, start: first.number, end };
+  return (
+    first && { kind: "list", shape: first.number === undefined ? "ul" : "ol", items, loose, start: first.number, end }
+  );
 }
 
 /* Two columns suffice to belong to an item, even below "10. ": models indent
@@ -283,7 +296,13 @@ const TOKENS = [
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
 
 function parseInline(text, open, plain) {
-  const scan = { text: open && !plain ? cutUnfinished(text) : text, open: open && !plain, out: [], brackets: [], at: 0 };
+  const scan = {
+    text: open && !plain ? cutUnfinished(text) : text,
+    open: open && !plain,
+    out: [],
+    brackets: [],
+    at: 0,
+  };
   const tokens = plain ? PLAIN_TOKENS : TOKENS;
   while (scan.at < scan.text.length) step(scan, tokens);
   return finish(scan);
@@ -547,7 +566,7 @@ function wrap(out, { run, at }, used) {
 
 /* A mark inside a word is more often a product, a power or a file name. */
 function closeOpenRuns(out, openers) {
-  for (let opener; (opener = openers.pop()); ) {
+  for (let opener; (opener = openers.pop());) {
     while (!opener.run.inWord && opener.run.count > 0) {
       if (!wrap(out, opener, Math.min(2, opener.run.count))) return;
     }

@@ -37,6 +37,7 @@ export class Side {
     myName.addEventListener("change", (event) => this.#rename(event, myName));
     myName.value = name.get();
     addEventListener("storage", () => this.draw());
+    matchMedia("(width < 50rem)").addEventListener("change", () => this.toggle(false));
   }
 
   get isOpen() {

@@ -132,7 +132,9 @@ const TEXTS = {
 /* The first language of the list that there is; a wish goes before them all. */
 export function pickLanguage(wish, languages) {
   for (const tag of [wish, ...languages]) {
-    const primary = String(tag ?? "").toLowerCase().split("-")[0]; // prettier-ignore
+    const primary = String(tag ?? "")
+      .toLowerCase()
+      .split("-")[0];
     if (Object.hasOwn(TEXTS, primary)) return primary;
   }
   return "en";

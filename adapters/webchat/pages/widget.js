@@ -65,6 +65,7 @@ iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: lig
   const badge = document.createElement("b");
   const panel = document.createElement("div");
   let frame = null;
+  let loaded = false;
   let unread = 0;
 
   function isDark(hex) {
@@ -84,7 +85,10 @@ iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: lig
     frame.title = title || text.chat;
     frame.allow = "clipboard-write";
     frame.src = frameUrl();
-    frame.addEventListener("load", tellState); // what was said before, nobody heard
+    frame.addEventListener("load", () => {
+      loaded = true;
+      tellState();
+    });
     panel.append(frame);
   }
 
@@ -103,6 +107,7 @@ iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: lig
 
   function tellState() {
     if (isOpen()) frame.focus();
+    if (!loaded) return; // nobody would hear it
     frame.contentWindow.postMessage({ warbler: isOpen() ? "shown" : "hidden" }, home.origin);
   }
 
