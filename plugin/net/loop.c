@@ -8,6 +8,7 @@
 #include "plugin/base/mem.h"
 #include "plugin/net/dns.h"
 #include "plugin/net/loop_private.h"
+#include "plugin/net/lws_crowd.h"
 #include "plugin/net/lws_host.h"
 #include "plugin/net/poller.h"
 #include "plugin/net/timers.h"
@@ -23,7 +24,8 @@ struct free_later {
 struct loop {
     struct poller *poller;
     struct lws_host *lws;
-    struct dns *dns; /* NULL until somebody asks */
+    struct lws_crowd *crowd; /* NULL until somebody asks, as dns */
+    struct dns *dns;
     struct timers timers;
     int64_t alarm_ms;        /* when the poller wakes us; ALARM_NEVER: not set */
     struct defer deferred;   /* ring of what was asked for; the head is no member */
@@ -136,8 +138,9 @@ void loop_free(struct loop **loop)
     if (!l)
         return;
     on_woken(l); /* who posts may have ended without waiting for the loop to look */
-    assert(!timers_first(&l->timers) && ring_empty(&l->deferred));
     dns_free(&l->dns);
+    lws_crowd_free(&l->crowd);
+    assert(!timers_first(&l->timers) && ring_empty(&l->deferred));
     lws_host_free(&l->lws);
     run_frees(l);
     poller_free(&l->poller);
@@ -150,6 +153,13 @@ void loop_free(struct loop **loop)
 struct lws_host *loop_lws(struct loop *loop)
 {
     return loop->lws;
+}
+
+struct lws_crowd *loop_crowd(struct loop *loop)
+{
+    if (!loop->crowd)
+        loop->crowd = lws_crowd_new(loop);
+    return loop->crowd;
 }
 
 struct dns *loop_dns(struct loop *loop)

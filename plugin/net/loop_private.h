@@ -5,6 +5,8 @@
 struct loop;
 
 struct lws_host *loop_lws(struct loop *loop);
-struct dns *loop_dns(struct loop *loop); /* started at the first call */
+/* Made at the first call. */
+struct lws_crowd *loop_crowd(struct loop *loop); /* NULL if libwebsockets refuses */
+struct dns *loop_dns(struct loop *loop);
 
 #endif

@@ -15,6 +15,7 @@
 /* libwebsockets keeps 16 bytes per descriptor the process may open, touched at
  * start: a limit of a million, as containers have it, would cost 16 MB. */
 #define FDS_UNASKED_MAX 4096
+#define CLIENTS_MAX 1000 /* WebSockets to others at a time, and no more poll entries */
 #define FDS_OWN 32 /* log, store, poller, TLS: beside what the caller counts */
 
 /* Ours are armed by the deadlines of loop timers; this only has to be longer. */
@@ -32,7 +33,6 @@ struct lws_host {
     struct tls_vhost *tls; /* one per CA file in use */
     void (*readable)(void *arg);
     void *arg;
-    void *adopting; /* while lws_host_adopt() runs */
     struct lws_protocols protocols[3];
 };
 
@@ -42,15 +42,6 @@ static void lws_says(int level, const char *line)
 {
     (void)level;
     log_debug("lws", "%.*s", (int)strcspn(line, "\n"), line);
-}
-
-static int on_ws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
-{
-    struct lws_host *host = lws_context_user(lws_get_context(wsi));
-
-    if (reason == LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED && host->adopting)
-        lws_set_opaque_user_data(wsi, host->adopting);
-    return ws_on_lws(wsi, reason, user, in, len);
 }
 
 static int on_poller(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
@@ -89,16 +80,16 @@ static enum err_code set_fd_limit(int fd_limit, struct err *e)
     return ERR_OK;
 }
 
-static void fill_info(struct lws_host *host, struct lws_context_creation_info *info)
+void lws_host_fill_info(struct lws_context_creation_info *info, const struct lws_protocols *protocols, void *user)
 {
     *info = (struct lws_context_creation_info){ 0 };
     info->port = CONTEXT_PORT_NO_LISTEN_SERVER;
-    info->protocols = host->protocols;
-    info->user = host;
+    info->protocols = protocols;
+    info->user = user;
     info->http_proxy_address = ""; /* or it would take the environment's */
     info->timeout_secs = LWS_TIMEOUT_S;
     info->options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS |
-                    LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_JUST_USE_RAW_ORIGIN;
+                    LWS_SERVER_OPTION_JUST_USE_RAW_ORIGIN;
 }
 
 static enum err_code adopt(struct lws_host *host, int fd, struct err *e)
@@ -118,11 +109,13 @@ static enum err_code create(struct lws_host *host, struct err *e)
 {
     struct lws_context_creation_info info;
 
-    fill_info(host, &info);
+    lws_host_fill_info(&info, host->protocols, host);
+    info.fd_limit_per_thread = CLIENTS_MAX;
+    info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     host->context = lws_create_context(&info);
     if (!host->context)
         return err_set(e, ERR_IO, "event loop: no libwebsockets context");
-    info.vhost_name = LWS_HOST_NAME;
+    info.vhost_name = "plain";
     info.options &= ~(uint64_t)LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT; /* on a vhost this means TLS */
     host->vhost = lws_create_vhost(host->context, &info);
     if (!host->vhost)
@@ -142,7 +135,7 @@ enum err_code lws_host_new(int fd_limit, int fd, void (*readable)(void *arg), vo
     host->readable = readable;
     host->arg = arg;
     host->protocols[0] = (struct lws_protocols){
-        .name = WS_LWS_PROTOCOL, .callback = on_ws, .rx_buffer_size = WS_READ_BYTES
+        .name = WS_LWS_PROTOCOL, .callback = ws_on_lws, .rx_buffer_size = WS_READ_BYTES
     };
     host->protocols[1] = (struct lws_protocols){ .name = "poller", .callback = on_poller, .user = host };
     if (create(host, e) != ERR_OK || adopt(host, fd, e) != ERR_OK) {
@@ -187,16 +180,6 @@ struct lws_vhost *lws_host_vhost(const struct lws_host *host)
     return host->vhost;
 }
 
-bool lws_host_adopt(struct lws_host *host, int fd, const char *bytes, size_t len, void *opaque)
-{
-    struct lws *wsi;
-
-    host->adopting = opaque;
-    wsi = lws_adopt_socket_vhost_readbuf(host->vhost, fd, bytes, len);
-    host->adopting = NULL;
-    return wsi != NULL;
-}
-
 struct lws_vhost *lws_host_tls_vhost(struct lws_host *host, const char *ca_file, struct err *e)
 {
     struct lws_context_creation_info info;
@@ -213,7 +196,8 @@ struct lws_vhost *lws_host_tls_vhost(struct lws_host *host, const char *ca_file,
     }
     tls = mem_alloc(sizeof *tls);
     tls->ca_file = mem_dup(ca_file);
-    fill_info(host, &info);
+    lws_host_fill_info(&info, host->protocols, host);
+    info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     info.port = CONTEXT_PORT_NO_LISTEN;
     info.vhost_name = tls->ca_file;
     info.client_ssl_ca_filepath = tls->ca_file;

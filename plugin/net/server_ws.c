@@ -2,7 +2,7 @@
 #include <utlist.h>
 
 #include "plugin/net/loop_private.h"
-#include "plugin/net/lws_host.h"
+#include "plugin/net/lws_crowd.h"
 #include "plugin/net/server_conn.h"
 #include "plugin/net/ws_conn.h"
 
@@ -35,7 +35,7 @@ static int check(const struct http_in *req, const struct http_route *route)
 static void add_upgrade(struct buf *b, const struct http_conn *c)
 {
     buf_addf(b,
-             "GET / HTTP/1.1\r\nHost: " LWS_HOST_NAME "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+             "GET / HTTP/1.1\r\nHost: " LWS_CROWD_HOST "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
              c->req->head.header[HTTP1_WS_KEY]);
     buf_add(b, buf_str(&c->in) + c->req->head.length, c->in.len - c->req->head.length);
@@ -50,13 +50,14 @@ static void hand_over(struct http_conn *c, struct ws *ws)
     add_upgrade(&bytes, c);
     watch_free(&c->watch);
     c->fd = -1;
-    lws_host_adopt(loop_lws(c->server->loop), fd, bytes.data, bytes.len, ws);
+    lws_crowd_adopt(ws->crowd, fd, bytes.data, bytes.len, ws);
     buf_free(&bytes);
 }
 
 void conn_upgrade(struct http_conn *c, const struct http_route *route)
 {
-    int status = check(c->req, route);
+    struct lws_crowd *crowd = loop_crowd(c->server->loop);
+    int status = crowd ? check(c->req, route) : 503;
     struct ws *ws;
 
     if (status != 0) {
@@ -66,6 +67,7 @@ void conn_upgrade(struct http_conn *c, const struct http_route *route)
     ws = ws_new(c->server->loop, route->ws, &route->limits, route->arg);
     memcpy(ws->peer, c->peer, sizeof ws->peer);
     ws->upgrade = c->req;
+    ws->crowd = crowd;
     ws->siblings = &c->server->sockets;
     DL_APPEND(c->server->sockets, ws);
     hand_over(c, ws);

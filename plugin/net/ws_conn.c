@@ -8,6 +8,7 @@
 #include "plugin/base/clock.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/utf8.h"
+#include "plugin/net/lws_crowd.h"
 
 #define BURST_FRAMES 64     /* written per turn and connection, so that one cannot starve the others */
 #define CLOSE_REASON_MAX 123 /* bytes */
@@ -21,6 +22,7 @@ struct ws_frame {
 
 /* --- life --- */
 static void on_timer(void *arg);
+static void on_flush(void *arg);
 
 struct ws *ws_new(struct loop *loop, const struct ws_handler *handler, const struct ws_limits *limits, void *arg)
 {
@@ -33,6 +35,7 @@ struct ws *ws_new(struct loop *loop, const struct ws_handler *handler, const str
     ws->out_end = &ws->out;
     buf_init(&ws->in, limits->max_message_bytes);
     timer_init(&ws->timer, loop, on_timer, ws);
+    defer_init(&ws->flush, loop, on_flush, ws);
     return ws;
 }
 
@@ -56,13 +59,17 @@ static void detach(struct ws *ws)
     lws_set_opaque_user_data(ws->wsi, NULL);
     lws_set_timeout(ws->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
     ws->wsi = NULL;
+    if (ws->crowd)
+        lws_crowd_reap(ws->crowd);
 }
 
 static void die(struct ws *ws)
 {
     ws->state = WS_DEAD;
+    watch_free(&ws->watch); /* while the socket is still open */
     detach(ws);
     timer_cancel(&ws->timer);
+    defer_cancel(&ws->flush);
     ws_connecting_free(ws);
     while (ws->out)
         pop_frame(ws);
@@ -74,7 +81,7 @@ static void die(struct ws *ws)
 
 void ws_gone(struct ws *ws, int code, const struct err *e)
 {
-    bool known = ws->state != WS_CONNECTING || !ws->siblings;
+    bool known = ws->state != WS_CONNECTING || !ws->crowd;
 
     if (ws->state == WS_DEAD)
         return;
@@ -90,9 +97,40 @@ void ws_drop(struct ws *ws, int code)
 
     if (ws->state == WS_DEAD)
         return;
-    if (code != 0 && ws->siblings && ws->state == WS_OPEN && !lws_partial_buffered(ws->wsi))
+    if (code != 0 && ws->crowd && ws->state == WS_OPEN && !lws_partial_buffered(ws->wsi))
         send(lws_get_socket_fd(ws->wsi), frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT);
     die(ws);
+}
+
+/* --- the socket --- */
+static void want_write(struct ws *ws)
+{
+    if (ws->crowd)
+        defer_set(&ws->flush);
+    else
+        lws_callback_on_writable(ws->wsi);
+}
+
+/* libwebsockets does what the events allow; what it could not write waits for the next. */
+static void serve(struct ws *ws, unsigned events)
+{
+    lws_crowd_serve(ws->crowd, lws_get_socket_fd(ws->wsi), events);
+    if (ws->watch)
+        watch_set(ws->watch, WATCH_READ | (ws->out || lws_partial_buffered(ws->wsi) ? WATCH_WRITE : 0));
+}
+
+static void on_flush(void *arg)
+{
+    serve(arg, WATCH_WRITE);
+}
+
+static void on_socket(void *arg, unsigned events)
+{
+    struct ws *ws = arg;
+
+    serve(ws, events);
+    if (ws->watch && (events & WATCH_READ))
+        want_write(ws); /* it may owe a pong or a close frame */
 }
 
 /* --- silence --- */
@@ -121,7 +159,7 @@ static void check_silence(struct ws *ws)
     }
     ws->pinged = true;
     ws->ping_due = true;
-    lws_callback_on_writable(ws->wsi);
+    want_write(ws);
     timer_set(&ws->timer, ws->limits.hangup_ms - silent);
 }
 
@@ -163,7 +201,7 @@ enum err_code ws_send(struct ws *ws, const char *text, size_t len)
     *ws->out_end = f;
     ws->out_end = &f->next;
     ws->out_bytes += len;
-    lws_callback_on_writable(ws->wsi);
+    want_write(ws);
     return ERR_OK;
 }
 
@@ -191,7 +229,7 @@ void ws_close(struct ws *ws, int code, const char *reason)
     }
     ws->close_reason[len] = '\0';
     timer_set(&ws->timer, WS_CLOSE_WAIT_MS);
-    lws_callback_on_writable(ws->wsi);
+    want_write(ws);
 }
 
 /* What to return to libwebsockets so that it sends the close frame and waits for its answer. */
@@ -205,6 +243,7 @@ static int start_close(struct ws *ws, int code, const char *reason)
     memcpy(text, reason, len);
     lws_close_reason(ws->wsi, (enum lws_close_status)code, text, len);
     timer_set(&ws->timer, WS_CLOSE_WAIT_MS);
+    want_write(ws);
     return -1;
 }
 
@@ -243,7 +282,7 @@ static int on_writable(struct ws *ws)
     if (write_frames(ws) != 0)
         return -1;
     if (ws->out || lws_partial_buffered(ws->wsi))
-        lws_callback_on_writable(ws->wsi);
+        want_write(ws);
     else if (ws->state == WS_CLOSING)
         return start_close(ws, ws->close_code, ws->close_reason);
     if (had_frames)
@@ -314,13 +353,20 @@ static void on_closed(struct ws *ws, struct lws *wsi)
     ws_gone(ws, ws->close_code, &e);
 }
 
-static void on_open(struct ws *ws)
+/* False if the system has no room for it: nobody hears of it then. */
+static bool on_open(struct ws *ws)
 {
+    if (ws->crowd) {
+        ws->watch = watch_new(ws->loop, lws_get_socket_fd(ws->wsi), WATCH_READ, on_socket, ws);
+        if (!ws->watch)
+            return false;
+    }
     ws->state = WS_OPEN;
     ws_connecting_free(ws);
     ws->heard_ms = clock_mono_ms();
     timer_set(&ws->timer, ws->limits.ping_ms);
     ws->conn = ws->handler->open(ws->conn, ws, ws->upgrade);
+    return true;
 }
 
 int ws_on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
@@ -338,8 +384,7 @@ int ws_on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, voi
         break;
     case LWS_CALLBACK_ESTABLISHED:
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
-        on_open(ws);
-        break;
+        return on_open(ws) ? 0 : -1;
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_CLIENT_RECEIVE:
         return on_receive(ws, in, len);

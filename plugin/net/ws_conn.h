@@ -37,6 +37,10 @@ struct ws {
     size_t out_bytes;
     bool was_full; /* a send was refused since the last drained() */
 
+    struct lws_crowd *crowd; /* server: who serves the socket; NULL: libwebsockets' own poll does */
+    struct watch *watch;     /* server */
+    struct defer flush;      /* server: let libwebsockets write, at the end of the turn */
+
     struct timer timer;
     int64_t heard_ms; /* last sign of life */
     bool pinged;      /* since then */

@@ -57,9 +57,9 @@ static struct sockaddr_in loopback(int port)
     return sa;
 }
 
-static void on_raw(void *arg, unsigned events)
+static void on_tcp(void *arg, unsigned events)
 {
-    struct raw *r = arg;
+    struct tcp *r = arg;
     char data[65536];
     ssize_t n = recv(r->fd, data, sizeof data, MSG_DONTWAIT);
 
@@ -75,29 +75,29 @@ static void on_raw(void *arg, unsigned events)
     watch_free(&r->watch);
 }
 
-void raw_open(struct raw *r, struct loop *loop, int port)
+void tcp_open(struct tcp *r, struct loop *loop, int port)
 {
     struct sockaddr_in sa = loopback(port);
     int on = 1;
 
-    *r = (struct raw){.loop = loop};
+    *r = (struct tcp){.loop = loop};
     buf_init(&r->in, KEPT_BYTES);
     r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(r->fd >= 0);
     assert_int_equal(connect(r->fd, (struct sockaddr *)&sa, sizeof sa), 0);
     setsockopt(r->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    r->watch = watch_new(loop, r->fd, WATCH_READ, on_raw, r);
+    r->watch = watch_new(loop, r->fd, WATCH_READ, on_tcp, r);
     assert_non_null(r->watch);
 }
 
-void raw_close(struct raw *r)
+void tcp_close(struct tcp *r)
 {
     watch_free(&r->watch);
     close(r->fd);
     buf_free(&r->in);
 }
 
-void raw_send(struct raw *r, const void *data, size_t len)
+void tcp_send(struct tcp *r, const void *data, size_t len)
 {
     const char *p = data;
 
@@ -114,19 +114,19 @@ void raw_send(struct raw *r, const void *data, size_t len)
     }
 }
 
-void raw_says(struct raw *r, const char *text)
+void tcp_says(struct tcp *r, const char *text)
 {
-    raw_send(r, text, strlen(text));
+    tcp_send(r, text, strlen(text));
 }
 
-static bool has(const struct raw *r, const char *part, size_t len)
+static bool has(const struct tcp *r, const char *part, size_t len)
 {
     if (!part)
         return r->in.len >= len;
     return r->in.len > 0 && memmem(r->in.data, r->in.len, part, strlen(part));
 }
 
-static void raw_wait(struct raw *r, const char *part, size_t len)
+static void tcp_wait(struct tcp *r, const char *part, size_t len)
 {
     struct timer patience;
     bool late = false;
@@ -140,17 +140,17 @@ static void raw_wait(struct raw *r, const char *part, size_t len)
         fail_msg("did not come: %s; but: %.300s", part ? part : "as much", buf_str(&r->in));
 }
 
-void raw_until(struct raw *r, const char *part)
+void tcp_until(struct tcp *r, const char *part)
 {
-    raw_wait(r, part, 0);
+    tcp_wait(r, part, 0);
 }
 
-void raw_until_bytes(struct raw *r, size_t len)
+void tcp_until_bytes(struct tcp *r, size_t len)
 {
-    raw_wait(r, NULL, len);
+    tcp_wait(r, NULL, len);
 }
 
-void raw_until_eof(struct raw *r)
+void tcp_until_eof(struct tcp *r)
 {
     net_until(r->loop, &r->eof);
 }

@@ -22,7 +22,7 @@ void net_until(struct loop *loop, const bool *done);
 void net_turns(struct loop *loop, int n); /* without waiting */
 
 /* --- a client's socket --- */
-struct raw {
+struct tcp {
     struct loop *loop;
     int fd;
     struct watch *watch;
@@ -31,13 +31,13 @@ struct raw {
     bool reset; /* the peer cut it */
 };
 
-void raw_open(struct raw *r, struct loop *loop, int port);
-void raw_close(struct raw *r);
-void raw_send(struct raw *r, const void *data, size_t len);
-void raw_says(struct raw *r, const char *text);
-void raw_until(struct raw *r, const char *part); /* what came contains it */
-void raw_until_bytes(struct raw *r, size_t len);
-void raw_until_eof(struct raw *r);
+void tcp_open(struct tcp *r, struct loop *loop, int port);
+void tcp_close(struct tcp *r);
+void tcp_send(struct tcp *r, const void *data, size_t len);
+void tcp_says(struct tcp *r, const char *text);
+void tcp_until(struct tcp *r, const char *part); /* what came contains it */
+void tcp_until_bytes(struct tcp *r, size_t len);
+void tcp_until_eof(struct tcp *r);
 
 /* --- a server --- */
 /* How the next request is answered, on whichever connection it comes. */

@@ -92,22 +92,22 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void open_raw(struct raw *r)
+static void open_tcp(struct tcp *r)
 {
-    raw_open(r, loop, server_port(server));
+    tcp_open(r, loop, server_port(server));
 }
 
 /* Sends a request, expects an answer that begins with `expected`. */
 static void ask(const char *request, const char *expected)
 {
-    struct raw r;
+    struct tcp r;
 
-    open_raw(&r);
-    raw_says(&r, request);
-    raw_until(&r, "\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, request);
+    tcp_until(&r, "\r\n\r\n");
     if (strncmp(buf_str(&r.in), expected, strlen(expected)) != 0)
         fail_msg("%s\n=>\n%s", request, buf_str(&r.in));
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 /* --- listening --- */
@@ -168,12 +168,12 @@ static void test_ipv6(void **state)
 
 static void test_stop_listening(void **state)
 {
-    struct raw r;
+    struct tcp r;
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server_port(server))};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     (void)state;
-    open_raw(&r);
+    open_tcp(&r);
     net_turns(loop, 2);
     server_stop_listening(server);
     server_stop_listening(server);
@@ -181,9 +181,9 @@ static void test_stop_listening(void **state)
     assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof sa), -1);
     assert_int_equal(errno, ECONNREFUSED);
     close(fd);
-    raw_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); /* what is open stays open */
-    raw_until(&r, "root");
-    raw_close(&r);
+    tcp_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); /* what is open stays open */
+    tcp_until(&r, "root");
+    tcp_close(&r);
 }
 
 /* --- requests --- */
@@ -233,86 +233,86 @@ static void test_routes(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct raw r;
+        struct tcp r;
 
-        open_raw(&r);
+        open_tcp(&r);
         snprintf(request, sizeof request, "GET %s?q=%%31 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n", cases[i].path);
-        raw_says(&r, request);
-        raw_until(&r, "\r\n\r\n");
-        raw_until(&r, cases[i].answer);
+        tcp_says(&r, request);
+        tcp_until(&r, "\r\n\r\n");
+        tcp_until(&r, cases[i].answer);
         assert_string_equal(seen_query, "q=%31");
         assert_string_equal(seen_header, "Bearer x");
         assert_string_equal(seen_peer, "127.0.0.1");
-        raw_close(&r);
+        tcp_close(&r);
     }
 }
 
 static void test_what_an_answer_says(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    raw_until(&r, "root");
+    open_tcp(&r);
+    tcp_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    tcp_until(&r, "root");
     assert_non_null(strstr(r.in.data, "\r\nContent-Type: text/plain\r\n"));
     assert_non_null(strstr(r.in.data, "\r\nContent-Length: 4\r\n"));
     assert_non_null(strstr(r.in.data, "\r\nX-Mine: 1\r\n"));
     assert_non_null(strstr(r.in.data, " GMT\r\n"));
     assert_null(strstr(r.in.data, "Connection: close"));
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_error_is_json(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
-    raw_until(&r, "{\"error\":{\"code\":\"method_not_allowed\",\"message\":\"");
+    open_tcp(&r);
+    tcp_says(&r, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    tcp_until(&r, "{\"error\":{\"code\":\"method_not_allowed\",\"message\":\"");
     assert_non_null(strstr(r.in.data, "\r\nAllow: GET, HEAD\r\n"));
     assert_non_null(strstr(r.in.data, "\r\nContent-Type: application/json\r\n"));
-    raw_close(&r);
-    open_raw(&r);
-    raw_says(&r, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
-    raw_until(&r, "\r\nAllow: POST, PUT\r\n");
-    raw_close(&r);
+    tcp_close(&r);
+    open_tcp(&r);
+    tcp_says(&r, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+    tcp_until(&r, "\r\nAllow: POST, PUT\r\n");
+    tcp_close(&r);
 }
 
 static void test_head(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\nHEAD /nope HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    raw_until_eof(&r);
+    open_tcp(&r);
+    tcp_says(&r, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\nHEAD /nope HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    tcp_until_eof(&r);
     assert_non_null(strstr(r.in.data, "\r\nContent-Length: 4\r\n"));
     assert_null(strstr(r.in.data, "root"));
     assert_non_null(strstr(r.in.data, "404 Not Found"));
     assert_null(strstr(r.in.data, "{"));
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_keep_alive_and_pipelining(void **state)
 {
-    struct raw r;
+    struct tcp r;
     const char *at;
 
     (void)state;
-    open_raw(&r);
+    open_tcp(&r);
     for (int i = 0; i < 3; i++) {
         buf_reset(&r.in);
-        raw_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        raw_until(&r, "root");
+        tcp_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        tcp_until(&r, "root");
     }
     buf_reset(&r.in);
-    raw_says(&r, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nfirst"
+    tcp_says(&r, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nfirst"
                  "GET /nope HTTP/1.1\r\nHost: a\r\n\r\n"
                  "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 6\r\n\r\nsecond"
                  "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); /* too late */
-    raw_until_eof(&r);
+    tcp_until_eof(&r);
     at = strstr(r.in.data, "first");
     assert_non_null(at);
     at = strstr(at, "404 Not Found");
@@ -322,125 +322,125 @@ static void test_keep_alive_and_pipelining(void **state)
     at = strstr(at, "second");
     assert_non_null(at);
     assert_string_equal(at, "second");
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_http_1_0_closes(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET / HTTP/1.0\r\n\r\n");
-    raw_until_eof(&r);
+    open_tcp(&r);
+    tcp_says(&r, "GET / HTTP/1.0\r\n\r\n");
+    tcp_until_eof(&r);
     assert_non_null(strstr(r.in.data, "root"));
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_request_in_single_bytes(void **state)
 {
     const char *request = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
+    open_tcp(&r);
     for (const char *c = request; *c; c++) {
-        raw_send(&r, c, 1);
+        tcp_send(&r, c, 1);
         net_turns(loop, 2);
     }
-    raw_until(&r, "\r\n\r\nabc");
-    raw_close(&r);
+    tcp_until(&r, "\r\n\r\nabc");
+    tcp_close(&r);
 }
 
 static void test_body_limit(void **state)
 {
     static char request[MAX_BODY + 200];
-    struct raw r;
+    struct tcp r;
     int n = snprintf(request, sizeof request, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", MAX_BODY);
 
     (void)state;
     memset(request + n, 'b', MAX_BODY);
-    open_raw(&r);
-    raw_send(&r, request, (size_t)n + MAX_BODY);
-    raw_until(&r, "\r\n\r\nbbb");
-    raw_close(&r);
+    open_tcp(&r);
+    tcp_send(&r, request, (size_t)n + MAX_BODY);
+    tcp_until(&r, "\r\n\r\nbbb");
+    tcp_close(&r);
     assert_int_equal(snprintf(request, sizeof request, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", MAX_BODY + 1), n);
-    open_raw(&r);
-    raw_send(&r, request, (size_t)n); /* and never the body */
-    raw_until(&r, "413 Content Too Large");
-    raw_until_eof(&r);
+    open_tcp(&r);
+    tcp_send(&r, request, (size_t)n); /* and never the body */
+    tcp_until(&r, "413 Content Too Large");
+    tcp_until_eof(&r);
     assert_false(r.reset);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 /* The answer must not be lost to a reset because the body came nevertheless. */
 static void test_refused_body_is_swallowed(void **state)
 {
     static char body[1024 * 1024];
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n");
-    raw_send(&r, body, sizeof body);
-    raw_until(&r, "413 Content Too Large");
-    raw_close(&r);
+    open_tcp(&r);
+    tcp_says(&r, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n");
+    tcp_send(&r, body, sizeof body);
+    tcp_until(&r, "413 Content Too Large");
+    tcp_close(&r);
 }
 
-static void head_of(struct raw *r, size_t size)
+static void head_of(struct tcp *r, size_t size)
 {
     static char request[HTTP1_HEAD_BYTES_MAX + 100];
     int n = snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\nA: ");
 
     memset(request + n, 'x', size - (size_t)n - 4);
     memcpy(request + size - 4, "\r\n\r\n", 4);
-    open_raw(r);
-    raw_send(r, request, size);
-    raw_until(r, "\r\n\r\n");
+    open_tcp(r);
+    tcp_send(r, request, size);
+    tcp_until(r, "\r\n\r\n");
 }
 
 static void test_head_limit(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     head_of(&r, HTTP1_HEAD_BYTES_MAX);
     assert_non_null(strstr(r.in.data, "200 OK"));
-    raw_close(&r);
+    tcp_close(&r);
     head_of(&r, HTTP1_HEAD_BYTES_MAX + 1);
     assert_non_null(strstr(r.in.data, "431 Request Header Fields Too Large"));
-    raw_until_eof(&r);
-    raw_close(&r);
+    tcp_until_eof(&r);
+    tcp_close(&r);
 }
 
 static void test_endless_head(void **state)
 {
     static char junk[2 * HTTP1_HEAD_BYTES_MAX];
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     memset(junk, 'x', sizeof junk);
-    open_raw(&r);
-    raw_send(&r, junk, sizeof junk);
-    raw_until(&r, "431 ");
-    raw_close(&r);
+    open_tcp(&r);
+    tcp_send(&r, junk, sizeof junk);
+    tcp_until(&r, "431 ");
+    tcp_close(&r);
 }
 
 static void test_large_answer(void **state)
 {
-    struct raw r;
+    struct tcp r;
     const char *body;
 
     (void)state;
     memset(large, 'L', sizeof large);
-    open_raw(&r);
-    raw_says(&r, "GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    raw_until_eof(&r);
+    open_tcp(&r);
+    tcp_says(&r, "GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    tcp_until_eof(&r);
     body = strstr(r.in.data, "\r\n\r\n");
     assert_non_null(body);
     assert_int_equal(r.in.len - (size_t)(body + 4 - r.in.data), sizeof large);
     assert_memory_equal(body + 4, large, sizeof large);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

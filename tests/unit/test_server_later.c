@@ -59,13 +59,13 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void open_raw(struct raw *r)
+static void open_tcp(struct tcp *r)
 {
-    raw_open(r, loop, server_port(server));
+    tcp_open(r, loop, server_port(server));
 }
 
 /* --- requests that are kept --- */
-static void until_kept(struct raw *r)
+static void until_kept(struct tcp *r)
 {
     for (int i = 0; i < 1000 && !kept; i++)
         loop_turn(r->loop, false);
@@ -74,75 +74,75 @@ static void until_kept(struct raw *r)
 
 static void test_answer_later(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     until_kept(&r);
     net_turns(loop, 5);
     assert_int_equal(r.in.len, 0); /* the second waits behind the first */
     http_in_reply(kept, 200, "text/plain", NULL, "later", 5);
-    raw_until(&r, "later");
-    raw_until(&r, "root");
-    raw_close(&r);
+    tcp_until(&r, "later");
+    tcp_until(&r, "root");
+    tcp_close(&r);
     net_turns(loop, 3);
     assert_int_equal(gones, 0);
 }
 
 static void test_stream(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
     until_kept(&r);
     http_in_begin(kept, 200, "text/event-stream", "Cache-Control: no-store\r\n");
-    raw_until(&r, "\r\nTransfer-Encoding: chunked\r\n\r\n");
+    tcp_until(&r, "\r\nTransfer-Encoding: chunked\r\n\r\n");
     assert_int_equal(http_in_write(kept, "0123456789abcdef", 16), ERR_OK);
-    raw_until(&r, "\r\n\r\n10\r\n0123456789abcdef\r\n");
+    tcp_until(&r, "\r\n\r\n10\r\n0123456789abcdef\r\n");
     assert_int_equal(http_in_write(kept, "", 0), ERR_OK); /* not the end */
     assert_int_equal(http_in_write(kept, "x", 1), ERR_OK);
     http_in_end(kept);
-    raw_until(&r, "\r\n1\r\nx\r\n0\r\n\r\n");
-    raw_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    raw_until(&r, "root");
-    raw_close(&r);
+    tcp_until(&r, "\r\n1\r\nx\r\n0\r\n\r\n");
+    tcp_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    tcp_until(&r, "root");
+    tcp_close(&r);
 }
 
 static void test_stream_to_http_1_0(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET /keep HTTP/1.0\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, "GET /keep HTTP/1.0\r\n\r\n");
     until_kept(&r);
     http_in_begin(kept, 200, "text/plain", NULL);
     assert_int_equal(http_in_write(kept, "as is", 5), ERR_OK);
     http_in_end(kept);
-    raw_until_eof(&r);
+    tcp_until_eof(&r);
     assert_null(strstr(r.in.data, "chunked"));
     assert_string_equal(strstr(r.in.data, "\r\n\r\n"), "\r\n\r\nas is");
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_stream_to_head(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "HEAD /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, "HEAD /keep HTTP/1.1\r\nHost: a\r\n\r\n");
     until_kept(&r);
     http_in_begin(kept, 200, "text/plain", NULL);
     assert_int_equal(http_in_write(kept, "body", 4), ERR_OK);
     http_in_end(kept);
-    raw_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    raw_until(&r, "root");
+    tcp_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    tcp_until(&r, "root");
     assert_null(strstr(r.in.data, "body"));
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_peer_goes_while_kept(void **state)
@@ -151,15 +151,15 @@ static void test_peer_goes_while_kept(void **state)
         "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST /keep HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
     };
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     for (int i = 0; i < 2; i++) {
         kept = NULL;
-        open_raw(&r);
-        raw_says(&r, requests[i]);
+        open_tcp(&r);
+        tcp_says(&r, requests[i]);
         until_kept(&r);
-        raw_close(&r);
+        tcp_close(&r);
         net_turns(loop, 5);
         assert_int_equal(gones, i + 1);
     }
@@ -168,15 +168,15 @@ static void test_peer_goes_while_kept(void **state)
 static void test_peer_goes_in_mid_stream(void **state)
 {
     static char chunk[1000];
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
     until_kept(&r);
     http_in_begin(kept, 200, "text/plain", NULL);
-    raw_until(&r, "\r\n\r\n");
-    raw_close(&r);
+    tcp_until(&r, "\r\n\r\n");
+    tcp_close(&r);
     for (int i = 0; i < 10 && kept; i++) { /* writing to nobody calls nothing back by itself */
         struct http_in *req = kept;
 
@@ -189,14 +189,14 @@ static void test_peer_goes_in_mid_stream(void **state)
 
 static void test_ended_for_nobody(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
     until_kept(&r);
     http_in_begin(kept, 200, "text/plain", NULL);
-    raw_close(&r);
+    tcp_close(&r);
     http_in_write(kept, "x", 1);
     http_in_write(kept, "x", 1);
     http_in_end(kept); /* done with it: nobody is told any more */
@@ -207,12 +207,12 @@ static void test_ended_for_nobody(void **state)
 static void test_peer_that_does_not_read(void **state)
 {
     static char chunk[64 * 1024];
-    struct raw r;
+    struct tcp r;
     enum err_code code = ERR_OK;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
     until_kept(&r);
     watch_set(r.watch, 0);
     http_in_begin(kept, 200, "text/plain", NULL);
@@ -221,23 +221,23 @@ static void test_peer_that_does_not_read(void **state)
         loop_turn(loop, false);
     }
     assert_int_equal(code, ERR_TOO_LARGE);
-    raw_close(&r);
+    tcp_close(&r);
     net_turns(loop, 5);
     assert_int_equal(gones, 1);
 }
 
 static void test_server_goes_while_kept(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
     until_kept(&r);
     server_free(&server);
     assert_int_equal(gones, 0); /* no callbacks after */
-    raw_until_eof(&r);
-    raw_close(&r);
+    tcp_until_eof(&r);
+    tcp_close(&r);
 }
 
 /* --- deadlines, under the virtual clock --- */
@@ -253,10 +253,10 @@ static void test_slow_requests(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct raw r;
+        struct tcp r;
 
-        open_raw(&r);
-        raw_says(&r, cases[i].sent);
+        open_tcp(&r);
+        tcp_says(&r, cases[i].sent);
         net_turns(loop, 5);
         clock_test_advance(TIMEOUT_MS - 1);
         net_turns(loop, 5);
@@ -265,50 +265,50 @@ static void test_slow_requests(void **state)
         while (!r.eof)
             loop_turn(loop, false);
         assert_memory_equal(buf_str(&r.in), cases[i].answer, strlen(cases[i].answer));
-        raw_close(&r);
+        tcp_close(&r);
     }
 }
 
 static void test_trickle_does_not_help(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
+    open_tcp(&r);
     for (int i = 0; i < 10; i++) {
-        raw_says(&r, "x");
+        tcp_says(&r, "x");
         net_turns(loop, 3);
         clock_test_advance(TIMEOUT_MS / 5);
         net_turns(loop, 3);
     }
     assert_true(r.eof);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_time_starts_over_after_an_answer(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
+    open_tcp(&r);
     for (int i = 0; i < 3; i++) {
         clock_test_advance(TIMEOUT_MS - 1);
         buf_reset(&r.in);
-        raw_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        tcp_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         for (int n = 0; n < 100 && r.in.len == 0; n++)
             loop_turn(loop, false);
         assert_false(r.eof);
     }
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_kept_request_has_no_deadline(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
     until_kept(&r);
     clock_test_advance(100 * TIMEOUT_MS);
     net_turns(loop, 5);
@@ -317,7 +317,7 @@ static void test_kept_request_has_no_deadline(void **state)
     for (int n = 0; n < 100 && r.in.len == 0; n++)
         loop_turn(loop, false);
     assert_non_null(strstr(buf_str(&r.in), "at last"));
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

@@ -109,22 +109,22 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void open_raw(struct raw *r)
+static void open_tcp(struct tcp *r)
 {
-    raw_open(r, loop, server_port(server));
+    tcp_open(r, loop, server_port(server));
 }
 
 /* Sends a request, expects an answer that begins with `expected`. */
 static void ask(const char *request, const char *expected)
 {
-    struct raw r;
+    struct tcp r;
 
-    open_raw(&r);
-    raw_says(&r, request);
-    raw_until(&r, "\r\n\r\n");
+    open_tcp(&r);
+    tcp_says(&r, request);
+    tcp_until(&r, "\r\n\r\n");
     if (strncmp(buf_str(&r.in), expected, strlen(expected)) != 0)
         fail_msg("%s\n=>\n%s", request, buf_str(&r.in));
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 #define WS_KEY "dGhlIHNhbXBsZSBub25jZQ=="
@@ -139,17 +139,17 @@ static void ask(const char *request, const char *expected)
 #define PING 9
 #define PONG 10
 
-static void ws_shake(struct raw *r)
+static void ws_shake(struct tcp *r)
 {
-    open_raw(r);
-    raw_says(r, UPGRADE "\r\n");
-    raw_until(r, "\r\n\r\n");
+    open_tcp(r);
+    tcp_says(r, UPGRADE "\r\n");
+    tcp_until(r, "\r\n\r\n");
     assert_memory_equal(r->in.data, "HTTP/1.1 101 ", 13);
     assert_int_equal(peer.opened, 1);
     buf_reset(&r->in);
 }
 
-static void frame_head(struct raw *r, int first, size_t len)
+static void frame_head(struct tcp *r, int first, size_t len)
 {
     unsigned char head[14] = {(unsigned char)first};
     size_t n = 2;
@@ -167,13 +167,13 @@ static void frame_head(struct raw *r, int first, size_t len)
             head[2 + i] = (unsigned char)((uint64_t)len >> (56 - 8 * i));
         n = 10;
     }
-    raw_send(r, head, n + 4); /* the mask is zero */
+    tcp_send(r, head, n + 4); /* the mask is zero */
 }
 
-static void send_frame(struct raw *r, int first, const char *data, size_t len)
+static void send_frame(struct tcp *r, int first, const char *data, size_t len)
 {
     frame_head(r, first, len);
-    raw_send(r, data, len);
+    tcp_send(r, data, len);
 }
 
 static void until_messages(int n)
@@ -183,9 +183,9 @@ static void until_messages(int n)
     net_until(loop, &peer.enough);
 }
 
-static void until_closed(struct raw *r, int code)
+static void until_closed(struct tcp *r, int code)
 {
-    raw_until_bytes(r, 4);
+    tcp_until_bytes(r, 4);
     assert_int_equal((unsigned char)r->in.data[0], FIN | CLOSE);
     assert_int_equal((unsigned char)r->in.data[2] << 8 | (unsigned char)r->in.data[3], code);
     send_frame(r, FIN | CLOSE, r->in.data + 2, 2);
@@ -218,19 +218,19 @@ static void test_ws_handshakes(void **state)
 
 static void test_ws_selects_nothing(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_says(&r, UPGRADE "Sec-WebSocket-Protocol: chat, ws, superchat\r\n"
+    open_tcp(&r);
+    tcp_says(&r, UPGRADE "Sec-WebSocket-Protocol: chat, ws, superchat\r\n"
                          "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nOrigin: http://x\r\n\r\n");
-    raw_until(&r, "\r\n\r\n");
+    tcp_until(&r, "\r\n\r\n");
     assert_memory_equal(r.in.data, "HTTP/1.1 101 ", 13);
     assert_non_null(strstr(r.in.data, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_null(strstr(r.in.data, "Protocol:"));
     assert_null(strstr(r.in.data, "Extensions:"));
     assert_string_equal(seen_origin, "http://x");
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_ws_refused_by_its_owner(void **state)
@@ -244,12 +244,12 @@ static void test_ws_refused_by_its_owner(void **state)
 
 static void test_ws_messages(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     ws_shake(&r);
     send_frame(&r, FIN | TEXT, "echo", 4);
-    raw_until_bytes(&r, 6);
+    tcp_until_bytes(&r, 6);
     assert_memory_equal(r.in.data, "\x81\x04" "echo", 6);
     assert_int_equal(peer.drained, 1);
     send_frame(&r, FIN | BINARY, "\xff\x00\x01", 3);
@@ -267,8 +267,8 @@ static void test_ws_messages(void **state)
     send_frame(&r, FIN, "three", 5);
     until_messages(4);
     assert_string_equal(peer.last, "one two three");
-    raw_until(&r, "\x8a\x02hi");
-    raw_close(&r);
+    tcp_until(&r, "\x8a\x02hi");
+    tcp_close(&r);
     net_until(loop, &peer.ended);
     assert_int_equal(peer.code, 0);
     assert_int_equal(peer.reason, ERR_NET);
@@ -278,14 +278,14 @@ static void test_ws_messages(void **state)
 static void test_ws_frame_behind_the_upgrade(void **state)
 {
     const char both[] = UPGRADE "\r\n\x81\x84\0\0\0\0echo";
-    struct raw r;
+    struct tcp r;
 
     (void)state;
-    open_raw(&r);
-    raw_send(&r, both, sizeof both - 1);
-    raw_until(&r, "\x81\x04" "echo");
+    open_tcp(&r);
+    tcp_send(&r, both, sizeof both - 1);
+    tcp_until(&r, "\x81\x04" "echo");
     assert_int_equal(peer.opened, 1);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_ws_utf8(void **state)
@@ -299,7 +299,7 @@ static void test_ws_utf8(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct raw r;
+        struct tcp r;
 
         peer = (struct peer){0};
         ws_shake(&r);
@@ -310,7 +310,7 @@ static void test_ws_utf8(void **state)
         else
             until_closed(&r, WS_CLOSE_BAD_DATA);
         assert_int_equal(peer.messages, cases[i].good);
-        raw_close(&r);
+        tcp_close(&r);
         net_until(loop, &peer.ended);
     }
 }
@@ -318,7 +318,7 @@ static void test_ws_utf8(void **state)
 static void test_ws_message_limit(void **state)
 {
     static char data[MAX_MESSAGE + 1];
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     memset(data, 'm', sizeof data);
@@ -329,13 +329,13 @@ static void test_ws_message_limit(void **state)
     send_frame(&r, FIN | TEXT, data, MAX_MESSAGE + 1);
     until_closed(&r, WS_CLOSE_TOO_LARGE);
     assert_int_equal(peer.messages, 1);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_ws_message_limit_over_fragments(void **state)
 {
     static char data[MAX_MESSAGE];
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     memset(data, 'm', sizeof data);
@@ -346,20 +346,20 @@ static void test_ws_message_limit_over_fragments(void **state)
     send_frame(&r, FIN, data, 1);
     until_closed(&r, WS_CLOSE_TOO_LARGE);
     assert_int_equal(peer.messages, 0);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 /* Refused by the length that its head announces, before the payload came. */
 static void test_ws_announced_size(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     ws_shake(&r);
     frame_head(&r, FIN | TEXT, (size_t)1 << 40);
-    raw_send(&r, "x", 1);
+    tcp_send(&r, "x", 1);
     until_closed(&r, WS_CLOSE_TOO_LARGE);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_ws_nonsense(void **state)
@@ -373,13 +373,13 @@ static void test_ws_nonsense(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
-        struct raw r;
+        struct tcp r;
 
         peer = (struct peer){0};
         ws_shake(&r);
-        raw_send(&r, frames[i], 6);
-        raw_until(&r, "\x03\xea"); /* 1002 */
-        raw_close(&r);
+        tcp_send(&r, frames[i], 6);
+        tcp_until(&r, "\x03\xea"); /* 1002 */
+        tcp_close(&r);
         net_until(loop, &peer.ended);
         assert_int_equal(peer.messages, 0);
         assert_int_equal(peer.closed, 1);
@@ -388,7 +388,7 @@ static void test_ws_nonsense(void **state)
 
 static void test_ws_close_by_peer(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     ws_shake(&r);
@@ -396,13 +396,13 @@ static void test_ws_close_by_peer(void **state)
     net_until(loop, &peer.ended);
     assert_int_equal(peer.code, 4002);
     assert_int_equal(peer.reason, ERR_OK);
-    raw_until(&r, "\x0f\xa2");
-    raw_close(&r);
+    tcp_until(&r, "\x0f\xa2");
+    tcp_close(&r);
 }
 
 static void test_ws_close_by_us(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     ws_shake(&r);
@@ -411,34 +411,34 @@ static void test_ws_close_by_us(void **state)
     ws_close(peer.ws, 4009, "not this one");
     assert_int_equal(ws_send(peer.ws, "x", 1), ERR_NET);
     assert_int_equal(peer.closed, 0); /* never from inside */
-    raw_until(&r, "\x81\x0alast words\x88\x08\x0f\xa1" "enough");
+    tcp_until(&r, "\x81\x0alast words\x88\x08\x0f\xa1" "enough");
     send_frame(&r, FIN | TEXT, "too late", 8);
     send_frame(&r, FIN | CLOSE, "\x0f\xa1", 2);
     net_until(loop, &peer.ended);
     assert_int_equal(peer.code, 4001);
     assert_int_equal(peer.messages, 0);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_ws_close_from_its_callback(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     ws_shake(&r);
     send_frame(&r, FIN | TEXT, "bye", 3);
-    raw_until(&r, "\x0f\xa0" "as you wish");
+    tcp_until(&r, "\x0f\xa0" "as you wish");
     send_frame(&r, FIN | CLOSE, "\x0f\xa0", 2);
     net_until(loop, &peer.ended);
     assert_int_equal(peer.code, 4000);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_ws_queue_limit(void **state)
 {
     static char data[MAX_QUEUE + 1];
     static char big[1000];
-    struct raw r;
+    struct tcp r;
     int sent = 0;
     enum err_code code;
 
@@ -450,7 +450,7 @@ static void test_ws_queue_limit(void **state)
     assert_int_equal(ws_send(peer.ws, data, 2), ERR_BUSY);
     assert_int_equal(ws_send(peer.ws, data, 1), ERR_OK);
     assert_int_equal(ws_queued(peer.ws), MAX_QUEUE);
-    raw_until_bytes(&r, 4 + MAX_QUEUE - 1 + 2 + 1);
+    tcp_until_bytes(&r, 4 + MAX_QUEUE - 1 + 2 + 1);
     assert_int_equal(ws_queued(peer.ws), 0);
     assert_true(peer.drained >= 1);
     watch_set(r.watch, 0); /* now it does not read */
@@ -463,28 +463,28 @@ static void test_ws_queue_limit(void **state)
     peer.drained = 0;
     buf_reset(&r.in);
     watch_set(r.watch, WATCH_READ);
-    raw_until_bytes(&r, (size_t)sent * (4 + sizeof big));
+    tcp_until_bytes(&r, (size_t)sent * (4 + sizeof big));
     assert_true(peer.drained >= 1);
     assert_int_equal(r.in.len, (size_t)sent * (4 + sizeof big));
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_ws_server_goes(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     ws_shake(&r);
     server_free(&server);
-    raw_until_eof(&r);
+    tcp_until_eof(&r);
     assert_memory_equal(r.in.data, "\x88\x02\x03\xe9", 4); /* 1001 */
     assert_int_equal(peer.closed, 0); /* no callbacks after */
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_ws_pings(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     ws_shake(&r);
@@ -494,18 +494,18 @@ static void test_ws_pings(void **state)
         net_turns(loop, 5);
         assert_int_equal(r.in.len, 0);
         clock_test_advance(1);
-        raw_until_bytes(&r, 3);
+        tcp_until_bytes(&r, 3);
         assert_memory_equal(r.in.data, "\x89\x01", 2);
         send_frame(&r, FIN | PONG, r.in.data + 2, 1);
         net_turns(loop, 5);
     }
     assert_int_equal(peer.closed, 0);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 static void test_ws_hangs_up_on_silence(void **state)
 {
-    struct raw r;
+    struct tcp r;
 
     (void)state;
     ws_shake(&r);
@@ -521,14 +521,14 @@ static void test_ws_hangs_up_on_silence(void **state)
     assert_int_equal(peer.reason, ERR_TIMEOUT);
     while (!r.eof)
         loop_turn(loop, false);
-    raw_close(&r);
+    tcp_close(&r);
 }
 
 #define CONNECTIONS 300
 
 static void test_many_websockets(void **state)
 {
-    static struct raw r[CONNECTIONS];
+    static struct tcp r[CONNECTIONS];
 
     (void)state;
     for (int i = 0; i < CONNECTIONS; i++) {
@@ -536,7 +536,7 @@ static void test_many_websockets(void **state)
         ws_shake(&r[i]);
     }
     for (int i = 0; i < CONNECTIONS; i++)
-        raw_close(&r[i]);
+        tcp_close(&r[i]);
     peer.ended = false;
     while (peer.closed < CONNECTIONS) {
         net_until(loop, &peer.ended);
