@@ -21,6 +21,8 @@
 /* Ours are armed by the deadlines of loop timers; this only has to be longer. */
 #define LWS_TIMEOUT_S 30
 
+const struct lws_retry_bo lws_host_no_pings = { 0 };
+
 struct tls_vhost {
     char *ca_file;
     struct lws_vhost *vhost;
@@ -88,6 +90,7 @@ void lws_host_fill_info(struct lws_context_creation_info *info, const struct lws
     info->user = user;
     info->http_proxy_address = ""; /* or it would take the environment's */
     info->timeout_secs = LWS_TIMEOUT_S;
+    info->retry_and_idle_policy = &lws_host_no_pings;
     info->options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS |
                     LWS_SERVER_OPTION_JUST_USE_RAW_ORIGIN;
 }

@@ -28,6 +28,10 @@ struct lws_vhost *lws_host_vhost(const struct lws_host *host); /* without TLS */
  * because OpenSSL costs memory. NULL and *e if the file is no good. */
 struct lws_vhost *lws_host_tls_vhost(struct lws_host *host, const char *ca_file, struct err *e);
 
+/* For libwebsockets to leave pings to us: its own cost a walk through all
+ * connections for each. */
+extern const struct lws_retry_bo lws_host_no_pings;
+
 /* What all our contexts and virtual hosts have in common: nothing listens, and
  * the system's certificates are not loaded. */
 void lws_host_fill_info(struct lws_context_creation_info *info, const struct lws_protocols *protocols, void *user);

@@ -149,6 +149,7 @@ static bool start_try(struct ws *ws, const char *address, struct err *e)
     info.ssl_connection = (c->tls ? LCCSCF_USE_SSL : 0) | LCCSCF_HTTP_NO_FOLLOW_REDIRECT;
     info.ietf_version_or_minus_one = -1;
     info.opaque_user_data = ws;
+    info.retry_and_idle_policy = &lws_host_no_pings;
     wsi = lws_client_connect_via_info(&info);
     if (ws->state == WS_DEAD || c->next_try.pending) /* it failed, and called back before it returned */
         return true;
