@@ -67,7 +67,7 @@ static void take_addresses(struct dns_answer *answer, const struct addrinfo *ai)
 
 static void look_up(const char *host, struct dns_answer *answer)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG }, *ai = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *ai = NULL;
     int rc = getaddrinfo(host, NULL, &hints, &ai);
 
     if (rc != 0) {

@@ -13,19 +13,19 @@ struct kept {
 };
 
 static const struct kept kept[HTTP1_HEADERS] = {
-    [HTTP1_ACCEPT] = { "accept", true },
-    [HTTP1_ACCEPT_LANGUAGE] = { "accept-language", true },
-    [HTTP1_AUTHORIZATION] = { "authorization", false },
-    [HTTP1_CONTENT_TYPE] = { "content-type", false },
-    [HTTP1_EXPECT] = { "expect", false },
-    [HTTP1_HOST] = { "host", false },
-    [HTTP1_IDEMPOTENCY_KEY] = { "idempotency-key", false },
-    [HTTP1_IF_NONE_MATCH] = { "if-none-match", true },
-    [HTTP1_ORIGIN] = { "origin", false },
-    [HTTP1_WS_KEY] = { "sec-websocket-key", false },
-    [HTTP1_WS_VERSION] = { "sec-websocket-version", false },
-    [HTTP1_X_FORWARDED_FOR] = { "x-forwarded-for", true },
-    [HTTP1_USER_AGENT] = { "user-agent", true },
+    [HTTP1_ACCEPT] = {"accept", true},
+    [HTTP1_ACCEPT_LANGUAGE] = {"accept-language", true},
+    [HTTP1_AUTHORIZATION] = {"authorization", false},
+    [HTTP1_CONTENT_TYPE] = {"content-type", false},
+    [HTTP1_EXPECT] = {"expect", false},
+    [HTTP1_HOST] = {"host", false},
+    [HTTP1_IDEMPOTENCY_KEY] = {"idempotency-key", false},
+    [HTTP1_IF_NONE_MATCH] = {"if-none-match", true},
+    [HTTP1_ORIGIN] = {"origin", false},
+    [HTTP1_WS_KEY] = {"sec-websocket-key", false},
+    [HTTP1_WS_VERSION] = {"sec-websocket-version", false},
+    [HTTP1_X_FORWARDED_FOR] = {"x-forwarded-for", true},
+    [HTTP1_USER_AGENT] = {"user-agent", true},
 };
 
 /* What the Connection and Upgrade headers said so far. */
@@ -257,11 +257,11 @@ static char *next_line(char **rest)
 
 int http1_parse(struct http1 *r, char *text, size_t len)
 {
-    struct wishes w = { 0 };
+    struct wishes w = {0};
     char *line;
     int status;
 
-    *r = (struct http1){ 0 };
+    *r = (struct http1){0};
     if (strlen(text) != len) /* a NUL inside */
         return 400;
     line = next_line(&text);

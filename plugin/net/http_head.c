@@ -14,7 +14,7 @@
 
 void http_head_init(struct http_head *head)
 {
-    *head = (struct http_head){ .reply = { .retry_after_ms = -1 } };
+    *head = (struct http_head){.reply = {.retry_after_ms = -1}};
 }
 
 /* Seconds, perhaps with a fraction, as milliseconds times scale / 1000; -1: no number. */

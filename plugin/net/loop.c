@@ -102,7 +102,7 @@ static void on_poller(void *arg)
 
 enum err_code loop_new(int fd_limit, struct loop **loop_r, struct err *e)
 {
-    static const struct poller_handler handler = { on_ready, on_woken, on_signal };
+    static const struct poller_handler handler = {on_ready, on_woken, on_signal};
     struct loop *loop = mem_alloc(sizeof *loop);
     enum err_code code;
 
@@ -264,7 +264,7 @@ uint64_t loop_turns(const struct loop *loop)
 /* --- timers --- */
 void timer_init(struct timer *t, struct loop *loop, void (*fn)(void *arg), void *arg)
 {
-    *t = (struct timer){ .loop = loop, .fn = fn, .arg = arg };
+    *t = (struct timer){.loop = loop, .fn = fn, .arg = arg};
 }
 
 void timer_set(struct timer *t, int64_t delay_ms)
@@ -287,7 +287,7 @@ bool timer_pending(const struct timer *t)
 /* --- deferred calls and frees --- */
 void defer_init(struct defer *d, struct loop *loop, void (*fn)(void *arg), void *arg)
 {
-    *d = (struct defer){ .loop = loop, .fn = fn, .arg = arg };
+    *d = (struct defer){.loop = loop, .fn = fn, .arg = arg};
 }
 
 void defer_set(struct defer *d)
@@ -315,7 +315,7 @@ void loop_free_later(struct loop *loop, void *p, void (*free_fn)(void *p))
 {
     struct free_later *f = mem_alloc(sizeof *f);
 
-    *f = (struct free_later){ p, free_fn, loop->frees };
+    *f = (struct free_later){p, free_fn, loop->frees};
     loop->frees = f;
 }
 
@@ -324,7 +324,7 @@ struct watch *watch_new(struct loop *loop, int fd, unsigned events, void (*fn)(v
 {
     struct watch *w = mem_alloc(sizeof *w);
 
-    *w = (struct watch){ loop, fn, arg, fd, events };
+    *w = (struct watch){loop, fn, arg, fd, events};
     if (poller_add(loop->poller, fd, events, w) != 0) {
         free(w);
         return NULL;

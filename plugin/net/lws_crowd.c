@@ -57,7 +57,7 @@ struct lws_crowd *lws_crowd_new(struct loop *loop)
     struct lws_context_creation_info info;
 
     crowd->protocols[0] =
-        (struct lws_protocols){ .name = WS_LWS_PROTOCOL, .callback = on_ws, .rx_buffer_size = WS_READ_BYTES };
+        (struct lws_protocols){.name = WS_LWS_PROTOCOL, .callback = on_ws, .rx_buffer_size = WS_READ_BYTES};
     timer_init(&crowd->tick, loop, on_tick, crowd);
     defer_init(&crowd->reap, loop, service, crowd);
     lws_host_fill_info(&info, crowd->protocols, crowd);
@@ -98,7 +98,7 @@ bool lws_crowd_adopt(struct lws_crowd *crowd, int fd, const char *bytes, size_t 
 
 void lws_crowd_serve(struct lws_crowd *crowd, int fd, unsigned events)
 {
-    struct lws_pollfd p = { .fd = fd, .events = LWS_POLLIN | LWS_POLLOUT };
+    struct lws_pollfd p = {.fd = fd, .events = LWS_POLLIN | LWS_POLLOUT};
 
     if (events & WATCH_READ)
         p.revents |= LWS_POLLIN;

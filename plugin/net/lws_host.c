@@ -21,7 +21,7 @@
 /* Ours are armed by the deadlines of loop timers; this only has to be longer. */
 #define LWS_TIMEOUT_S 30
 
-const struct lws_retry_bo lws_host_no_pings = { 0 };
+const struct lws_retry_bo lws_host_no_pings = {0};
 
 struct tls_vhost {
     char *ca_file;
@@ -84,7 +84,7 @@ static enum err_code set_fd_limit(int fd_limit, struct err *e)
 
 void lws_host_fill_info(struct lws_context_creation_info *info, const struct lws_protocols *protocols, void *user)
 {
-    *info = (struct lws_context_creation_info){ 0 };
+    *info = (struct lws_context_creation_info){0};
     info->port = CONTEXT_PORT_NO_LISTEN_SERVER;
     info->protocols = protocols;
     info->user = user;
@@ -97,7 +97,7 @@ void lws_host_fill_info(struct lws_context_creation_info *info, const struct lws
 
 static enum err_code adopt(struct lws_host *host, int fd, struct err *e)
 {
-    lws_sock_file_fd_type file = { .filefd = dup(fd) }; /* libwebsockets closes its descriptors */
+    lws_sock_file_fd_type file = {.filefd = dup(fd)}; /* libwebsockets closes its descriptors */
 
     if (file.filefd < 0)
         return err_set(e, ERR_IO, "event loop: %s", strerror(errno));
@@ -140,7 +140,7 @@ enum err_code lws_host_new(int fd_limit, int fd, void (*readable)(void *arg), vo
     host->protocols[0] = (struct lws_protocols){
         .name = WS_LWS_PROTOCOL, .callback = ws_on_lws, .rx_buffer_size = WS_READ_BYTES
     };
-    host->protocols[1] = (struct lws_protocols){ .name = "poller", .callback = on_poller, .user = host };
+    host->protocols[1] = (struct lws_protocols){.name = "poller", .callback = on_poller, .user = host};
     if (create(host, e) != ERR_OK || adopt(host, fd, e) != ERR_OK) {
         lws_host_free(&host);
         return ERR_IO;

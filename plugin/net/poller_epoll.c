@@ -103,7 +103,7 @@ static unsigned from_epoll(uint32_t ev)
 
 static int control(struct poller *p, int op, int fd, unsigned events, void *tag)
 {
-    struct epoll_event ev = { .events = to_epoll(events), .data.ptr = tag };
+    struct epoll_event ev = {.events = to_epoll(events), .data.ptr = tag};
 
     return epoll_ctl(p->epoll_fd, op, fd, &ev);
 }
@@ -163,7 +163,7 @@ void poller_dispatch(struct poller *p)
 
 void poller_alarm(struct poller *p, int64_t delay_ms)
 {
-    struct itimerspec spec = { .it_value = { 0, 0 } };
+    struct itimerspec spec = {.it_value = {0, 0}};
 
     if (delay_ms >= 0) {
         spec.it_value.tv_sec = (time_t)(delay_ms / 1000);

@@ -109,7 +109,7 @@ static int bound_port(int fd)
 
 static enum err_code start_listening(struct server *s, struct err *e)
 {
-    struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM }, *ai;
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *ai;
     char port[16];
     int rc;
 

@@ -19,38 +19,38 @@ struct reason {
 };
 
 static const struct reason reasons[] = {
-    { 200, "OK", NULL },
-    { 201, "Created", NULL },
-    { 202, "Accepted", NULL },
-    { 204, "No Content", NULL },
-    { 301, "Moved Permanently", NULL },
-    { 302, "Found", NULL },
-    { 304, "Not Modified", NULL },
-    { 400, "Bad Request", "bad_request" },
-    { 401, "Unauthorized", "unauthorized" },
-    { 403, "Forbidden", "forbidden" },
-    { 404, "Not Found", "not_found" },
-    { 405, "Method Not Allowed", "method_not_allowed" },
-    { 408, "Request Timeout", "timeout" },
-    { 409, "Conflict", NULL },
-    { 411, "Length Required", "length_required" },
-    { 413, "Content Too Large", "too_large" },
-    { 415, "Unsupported Media Type", NULL },
-    { 417, "Expectation Failed", "expectation_failed" },
-    { 422, "Unprocessable Content", NULL },
-    { 426, "Upgrade Required", "upgrade_required" },
-    { 429, "Too Many Requests", "rate" },
-    { 431, "Request Header Fields Too Large", "headers_too_large" },
-    { 500, "Internal Server Error", "internal" },
-    { 501, "Not Implemented", "not_implemented" },
-    { 502, "Bad Gateway", NULL },
-    { 503, "Service Unavailable", "unavailable" },
-    { 505, "HTTP Version Not Supported", "http_version" },
+    {200, "OK", NULL},
+    {201, "Created", NULL},
+    {202, "Accepted", NULL},
+    {204, "No Content", NULL},
+    {301, "Moved Permanently", NULL},
+    {302, "Found", NULL},
+    {304, "Not Modified", NULL},
+    {400, "Bad Request", "bad_request"},
+    {401, "Unauthorized", "unauthorized"},
+    {403, "Forbidden", "forbidden"},
+    {404, "Not Found", "not_found"},
+    {405, "Method Not Allowed", "method_not_allowed"},
+    {408, "Request Timeout", "timeout"},
+    {409, "Conflict", NULL},
+    {411, "Length Required", "length_required"},
+    {413, "Content Too Large", "too_large"},
+    {415, "Unsupported Media Type", NULL},
+    {417, "Expectation Failed", "expectation_failed"},
+    {422, "Unprocessable Content", NULL},
+    {426, "Upgrade Required", "upgrade_required"},
+    {429, "Too Many Requests", "rate"},
+    {431, "Request Header Fields Too Large", "headers_too_large"},
+    {500, "Internal Server Error", "internal"},
+    {501, "Not Implemented", "not_implemented"},
+    {502, "Bad Gateway", NULL},
+    {503, "Service Unavailable", "unavailable"},
+    {505, "HTTP Version Not Supported", "http_version"},
 };
 
 static const struct reason *find_reason(int status)
 {
-    static const struct reason other = { 0, "Status", "error" };
+    static const struct reason other = {0, "Status", "error"};
 
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         if (reasons[i].status == status)
@@ -108,7 +108,7 @@ bool conn_flush(struct http_conn *c)
 /* Writes first, and copies only what the socket did not take. */
 static void put(struct http_conn *c, struct iovec *iov, size_t count)
 {
-    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = count };
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count};
     ssize_t sent = 0;
     size_t skip;
 
@@ -131,13 +131,13 @@ static void put(struct http_conn *c, struct iovec *iov, size_t count)
 
 static struct iovec piece(const void *data, size_t len)
 {
-    return (struct iovec){ (void *)(uintptr_t)data, len };
+    return (struct iovec){(void *)(uintptr_t)data, len};
 }
 
 /* --- answers --- */
 static void put_whole(struct http_conn *c, const struct buf *head, const char *body, size_t len)
 {
-    struct iovec iov[2] = { piece(head->data, head->len), piece(body, len) };
+    struct iovec iov[2] = {piece(head->data, head->len), piece(body, len)};
 
     put(c, iov, 2);
 }

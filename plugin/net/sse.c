@@ -10,7 +10,7 @@ static const char bom[] = "\xEF\xBB\xBF";
 
 void sse_init(struct sse *s, bool (*event)(void *arg, const struct sse_event *ev), void *arg)
 {
-    *s = (struct sse){ .event = event, .arg = arg };
+    *s = (struct sse){.event = event, .arg = arg};
     buf_init(&s->line, SSE_LINE_BYTES_MAX);
     buf_init(&s->data, SSE_LINE_BYTES_MAX);
     buf_init(&s->type, SSE_TYPE_BYTES_MAX);
@@ -25,7 +25,7 @@ void sse_fini(struct sse *s)
 
 static enum err_code dispatch(struct sse *s)
 {
-    struct sse_event ev = { buf_str(&s->type), buf_str(&s->data), s->data.len };
+    struct sse_event ev = {buf_str(&s->type), buf_str(&s->data), s->data.len};
     bool go_on = true;
 
     if (s->data_lines > 0)

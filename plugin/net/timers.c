@@ -10,7 +10,7 @@
 void timers_fini(struct timers *t)
 {
     free(t->heap);
-    *t = (struct timers){ 0 };
+    *t = (struct timers){0};
 }
 
 static void place(struct timers *t, size_t i, struct timer *timer)

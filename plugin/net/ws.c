@@ -128,7 +128,7 @@ static bool start_try(struct ws *ws, const char *address, struct err *e)
 {
     struct ws_connecting *c = ws->connecting;
     struct lws_host *host = loop_lws(ws->loop);
-    struct lws_client_connect_info info = { 0 };
+    struct lws_client_connect_info info = {0};
     struct lws *wsi;
 
     info.vhost = c->tls ? lws_host_tls_vhost(host, c->ca_file, e) : lws_host_vhost(host);

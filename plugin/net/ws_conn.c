@@ -93,7 +93,7 @@ void ws_gone(struct ws *ws, int code, const struct err *e)
 void ws_drop(struct ws *ws, int code)
 {
     /* By hand: libwebsockets sends a close frame only as part of a handshake that takes turns of the loop. */
-    unsigned char frame[] = { 0x88, 2, (unsigned char)(code >> 8), (unsigned char)code };
+    unsigned char frame[] = {0x88, 2, (unsigned char)(code >> 8), (unsigned char)code};
 
     if (ws->state == WS_DEAD)
         return;
@@ -270,7 +270,7 @@ static void tell_drained(struct ws *ws)
 
 static int on_writable(struct ws *ws)
 {
-    unsigned char ping[LWS_PRE + 1] = { 0 };
+    unsigned char ping[LWS_PRE + 1] = {0};
     bool had_frames = ws->out != NULL;
 
     if (ws->ping_due) {
