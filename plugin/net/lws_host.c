@@ -48,8 +48,7 @@ static void lws_says(int level, const char *line)
 
 static int on_poller(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
-    const struct lws_protocols *protocol = lws_get_protocol(wsi);
-    struct lws_host *host = protocol ? protocol->user : NULL;
+    struct lws_host *host = lws_context_user(lws_get_context(wsi));
 
     (void)user;
     (void)in;
@@ -137,10 +136,9 @@ enum err_code lws_host_new(int fd_limit, int fd, void (*readable)(void *arg), vo
     host = mem_alloc(sizeof *host);
     host->readable = readable;
     host->arg = arg;
-    host->protocols[0] = (struct lws_protocols){
-        .name = WS_LWS_PROTOCOL, .callback = ws_on_lws, .rx_buffer_size = WS_READ_BYTES
-    };
-    host->protocols[1] = (struct lws_protocols){.name = "poller", .callback = on_poller, .user = host};
+    host->protocols[0] =
+        (struct lws_protocols){.name = WS_LWS_PROTOCOL, .callback = ws_on_lws, .rx_buffer_size = WS_READ_BYTES};
+    host->protocols[1] = (struct lws_protocols){.name = "poller", .callback = on_poller};
     if (create(host, e) != ERR_OK || adopt(host, fd, e) != ERR_OK) {
         lws_host_free(&host);
         return ERR_IO;

@@ -20,18 +20,21 @@
 #define ACCEPTS_PER_TURN 64
 #define ACCEPT_AGAIN_MS 200
 
-/* --- listening --- */
-static void numeric_peer(const struct sockaddr_storage *sa, char *out, size_t size)
-{
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)sa;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
 
-    if (sa->ss_family == AF_INET)
-        inet_ntop(AF_INET, &v4->sin_addr, out, (socklen_t)size);
-    else if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-        inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, (socklen_t)size);
+/* --- listening --- */
+static void numeric_peer(const union address *a, char *out, size_t size)
+{
+    if (a->any.sa_family == AF_INET)
+        inet_ntop(AF_INET, &a->v4.sin_addr, out, (socklen_t)size);
+    else if (IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
+        inet_ntop(AF_INET, &a->v6.sin6_addr.s6_addr[12], out, (socklen_t)size);
     else
-        inet_ntop(AF_INET6, &v6->sin6_addr, out, (socklen_t)size);
+        inet_ntop(AF_INET6, &a->v6.sin6_addr, out, (socklen_t)size);
 }
 
 static bool out_of_descriptors(int error)
@@ -42,10 +45,10 @@ static bool out_of_descriptors(int error)
 /* False when there is nothing more to accept now. */
 static bool accept_one(struct server *s)
 {
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
+    union address from = {.v6 = {0}};
+    socklen_t len = sizeof from;
     char peer[INET6_ADDRSTRLEN] = "";
-    int on = 1, fd = accept4(s->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int on = 1, fd = accept4(s->fd, &from.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0 && out_of_descriptors(errno)) {
         log_warn("net", "port %d: no more connections: %s", s->port, strerror(errno));
@@ -56,7 +59,7 @@ static bool accept_one(struct server *s)
     if (fd < 0)
         return errno == ECONNABORTED || errno == EINTR;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    numeric_peer(&sa, peer, sizeof peer);
+    numeric_peer(&from, peer, sizeof peer);
     conn_open(s, fd, peer);
     return true;
 }
@@ -97,14 +100,12 @@ static int listen_at(const struct addrinfo *ai)
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
+    union address at = {.v6 = {0}};
+    socklen_t len = sizeof at;
 
-    if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0)
+    if (getsockname(fd, &at.any, &len) != 0)
         return 0;
-    if (sa.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)&sa)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)&sa)->sin_port);
+    return ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port);
 }
 
 static enum err_code start_listening(struct server *s, struct err *e)
