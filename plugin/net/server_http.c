@@ -182,7 +182,7 @@ static void call_route(struct http_conn *c, const struct http_route *route)
     req->body = c->in.data ? c->in.data : "";
     route->fn(route->arg, req);
     if (c->req == req && c->state == CONN_ROUTE && !req->kept) {
-        log_error("net", "route %s neither answered nor kept its request", route->path);
+        log_error("net", "%s: neither answered nor kept", req->head.path);
         conn_drop(c);
     }
 }
