@@ -199,7 +199,7 @@ static void beaten(void *arg, bool changed, const struct err *e)
     if (!e->code || e->code == ERR_FULL)
         notify_watchdog();
     if (changed && !d->stopping)
-        chat_resume(d->chat); /* `warbler queue retry` gave something back */
+        chat_look_again(d->chat);
 }
 
 static void beat(void *arg)

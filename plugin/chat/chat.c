@@ -169,13 +169,19 @@ static void list_pending(void *arg, const struct store_pending *p, size_t n, con
         resume_one(r);
     }
     if (n)
-        log_info("chat", "taking up unanswered messages of %zu conversations", n);
+        log_info("chat", "messages of %zu conversation%s wait for an answer", n, n == 1 ? "" : "s");
 }
 
 void chat_resume(struct chat *core)
 {
+    store_count_tries(core->env.store, NULL, NULL);
+    chat_look_again(core);
+}
+
+void chat_look_again(struct chat *core)
+{
     store_pending(core->env.store, list_pending, core);
-    outbox_kick(core);
+    outbox_look_again(core);
 }
 
 /* --- the end --- */

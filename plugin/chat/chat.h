@@ -32,9 +32,11 @@ struct chat *chat_new(const struct chat_env *env);
 void chat_free(struct chat **core); /* the store must be closed before: its callbacks point here */
 
 void chat_reload(struct chat *core, struct config *config);
-/* Takes up what an earlier run left: unanswered messages, unsent parts. Once
- * the accounts are made; again for what `warbler queue` gave back. */
+/* Takes up what an earlier run left: unanswered messages, unsent parts. Once,
+ * when the accounts are made. */
 void chat_resume(struct chat *core);
+/* Takes up what `warbler queue` gave back. */
+void chat_look_again(struct chat *core);
 /* Starts no more turns. */
 void chat_drain(struct chat *core);
 bool chat_busy(const struct chat *core); /* answers running, commits under way */

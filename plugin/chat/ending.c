@@ -140,7 +140,8 @@ static void add_part(void *arg, const char *text, size_t len)
 {
     struct parts *p = arg;
     char txn[96];
-    snprintf(txn, sizeof(txn), "w%" PRId64 "-%" PRId64 "-%zu", p->end->ch->row.id, p->end->lead, p->n);
+    /* By the answer's number, not the question's: what ended as a dead letter and is answered later is another message. */
+    snprintf(txn, sizeof(txn), "w%" PRId64 "-%" PRId64 "-%zu", p->end->ch->row.id, p->end->seq, p->n);
     p->v[p->n].txn = mem_dup(txn);
     p->v[p->n++].text = mem_dupn(text, len);
 }

@@ -61,6 +61,11 @@ static struct part *part_find(struct outbox *box, int64_t id)
 }
 
 /* --- reading the rows --- */
+static int by_id(const struct part *a, const struct part *b)
+{
+    return (a->id > b->id) - (a->id < b->id);
+}
+
 static void part_new(struct outbox *box, const struct store_out *row)
 {
     struct part *p = mem_alloc(sizeof(*p));
@@ -77,7 +82,7 @@ static void part_new(struct outbox *box, const struct store_out *row)
     p->notice = row->notice;
     p->doubt = row->attempts > 0;
     p->backoff_ms = OUTBOX_BACKOFF_MIN_MS;
-    HASH_ADD(hh, box->parts, id, sizeof(p->id), p);
+    HASH_ADD_INORDER(hh, box->parts, id, sizeof(p->id), p, by_id);
     metric_set(METRIC_OUTBOX_PARTS, HASH_COUNT(box->parts));
 }
 
@@ -91,7 +96,8 @@ static void listed(void *arg, const struct store_out *outs, size_t n, const stru
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        part_new(box, &outs[i]);
+        if (!part_find(box, outs[i].id))
+            part_new(box, &outs[i]);
         box->after = outs[i].id;
     }
     if (n || box->again)
@@ -107,6 +113,12 @@ void outbox_kick(struct chat *core)
         return;
     box->listing = true;
     store_out_list(core->env.store, box->after, OUTBOX_PARTS_MAX, listed, box);
+}
+
+void outbox_look_again(struct chat *core)
+{
+    core->outbox->after = 0;
+    outbox_kick(core);
 }
 
 /* --- the end of a part --- */

@@ -23,6 +23,7 @@ struct outbox;
 struct outbox *outbox_new(struct chat *core);
 void outbox_free(struct outbox **box);
 void outbox_kick(struct chat *core); /* there may be new parts, or an account that takes them */
+void outbox_look_again(struct chat *core); /* rows that were done with may be there again */
 void outbox_forget(struct chat *core, const struct adapter *a);
 void outbox_sent(struct chat *core, int64_t handle, const char *platform_id);
 void outbox_failed(struct chat *core, int64_t handle, const struct err *e, bool retry, int64_t retry_after_ms);

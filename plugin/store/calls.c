@@ -93,6 +93,13 @@ void store_finish(struct store *s, const struct store_finish *f, void (*done)(vo
     job_submit(s, &j.job);
 }
 
+void store_count_tries(struct store *s, void (*done)(void *arg, const struct err *e), void *arg)
+{
+    static const struct job_type type = { sizeof(struct job), NULL, count_tries_work, deliver_plain };
+    struct job j = { .type = &type, .done = done, .arg = arg };
+    job_submit(s, &j);
+}
+
 static void deliver_pending(struct job *job, const struct err *e)
 {
     struct pending_job *j = (struct pending_job *)job;

@@ -135,7 +135,7 @@ struct queue_list_job {
 };
 
 typedef enum err_code work_fn(struct db *db, struct job *job, struct err *e);
-work_fn accept_work, turn_work, finish_work, pending_work, channel_put_work;         /* journal.c */
+work_fn accept_work, turn_work, finish_work, count_tries_work, pending_work, channel_put_work; /* journal.c */
 work_fn load_work, history_work, answer_work, prune_work;                            /* history.c */
 work_fn out_list_work, out_try_work, out_sent_work, out_dead_work;                   /* outbox.c */
 work_fn queue_list_work, queue_retry_work, queue_drop_work;                          /* queue.c */

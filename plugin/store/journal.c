@@ -255,17 +255,15 @@ enum err_code finish_work(struct db *db, struct job *job, struct err *e)
 #define OLDEST_PENDING \
     "(SELECT channel, min(seq) FROM message INDEXED BY message_pending WHERE kind = 1 AND outcome = 0 GROUP BY channel)"
 
-static enum err_code count_tries(struct db *db, struct err *e)
+enum err_code count_tries_work(struct db *db, struct job *job, struct err *e)
 {
+    (void)job;
     struct query q = query_new(db, "UPDATE message SET tries = tries + 1 WHERE (channel, seq) IN " OLDEST_PENDING);
     return query_run(&q, e);
 }
 
 enum err_code pending_work(struct db *db, struct job *job, struct err *e)
 {
-    enum err_code code = count_tries(db, e);
-    if (code)
-        return code;
     struct query q = query_new(db, "SELECT c.account, c.name, m.tries, m.seq FROM message m JOIN channel c ON c.id = m.channel"
                                    " WHERE (m.channel, m.seq) IN " OLDEST_PENDING);
     while (query_step(&q)) {

@@ -178,11 +178,14 @@ void store_history(struct store *s, int64_t channel_id, int64_t after, int limit
 void store_answer(struct store *s, int64_t channel_id, int64_t seq,
                   void (*done)(void *arg, const struct store_msg *msg, const struct err *e), void *arg);
 
-/* Channels that hold PENDING messages. To be asked once, at start: counts a
- * try for the oldest PENDING message of each (it may be what crashed us). */
+/* Counts a try for the oldest PENDING message of each channel, which may be what
+ * crashed us. To be asked once, at start. done may be NULL. */
+void store_count_tries(struct store *s, void (*done)(void *arg, const struct err *e), void *arg);
+
+/* Channels that hold PENDING messages. */
 struct store_pending {
     const char *account, *channel;
-    int tries; /* of its oldest pending message, this one included */
+    int tries; /* of its oldest pending message */
     int64_t seq; /* of that message */
 };
 void store_pending(struct store *s, void (*done)(void *arg, const struct store_pending *p, size_t n, const struct err *e),

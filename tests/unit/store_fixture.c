@@ -251,6 +251,7 @@ static void got_pending(void *arg, const struct store_pending *p, size_t n, cons
 enum err_code fx_pending(struct fixture *f)
 {
     start_call(f);
+    store_count_tries(f->store, NULL, NULL);
     store_pending(f->store, got_pending, f);
     return wait_for(f);
 }
