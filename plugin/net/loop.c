@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "plugin/base/clock.h"
@@ -111,6 +112,7 @@ enum err_code loop_new(int fd_limit, struct loop **loop_r, struct err *e)
     loop->alarm_ms = ALARM_NEVER;
     loop->posts_end = &loop->posts;
     pthread_mutex_init(&loop->lock, NULL);
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets that may be gone */
     code = poller_new(&handler, loop, &loop->poller, e);
     if (code == ERR_OK)
         code = lws_host_new(fd_limit, poller_fd(loop->poller), on_poller, loop, &loop->lws, e);

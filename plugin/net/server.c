@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "plugin/base/clock.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 #include "plugin/net/server_conn.h"
@@ -19,6 +20,7 @@
 #define BACKLOG 1024
 #define ACCEPTS_PER_TURN 64
 #define ACCEPT_AGAIN_MS 200
+#define WARN_AGAIN_MS 60000
 
 union address {
     struct sockaddr any;
@@ -42,6 +44,16 @@ static bool out_of_descriptors(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+static void warn_full(struct server *s, const char *why)
+{
+    int64_t now = clock_mono_ms();
+
+    if (s->warned_ms == 0 || now - s->warned_ms >= WARN_AGAIN_MS) {
+        s->warned_ms = now;
+        log_warn("net", "port %d: no more connections: %s", s->port, why);
+    }
+}
+
 /* False when there is nothing more to accept now. */
 static bool accept_one(struct server *s)
 {
@@ -51,7 +63,7 @@ static bool accept_one(struct server *s)
     int on = 1, fd = accept4(s->fd, &from.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0 && out_of_descriptors(errno)) {
-        log_warn("net", "port %d: no more connections: %s", s->port, strerror(errno));
+        warn_full(s, strerror(errno));
         watch_set(s->watch, 0);
         timer_set(&s->accept_again, ACCEPT_AGAIN_MS);
         return false;

@@ -1,4 +1,5 @@
-/* server.h: HTTP/1.1 and WebSocket server over libwebsockets, on the loop.
+/* server.h: HTTP/1.1 and WebSocket server, on the loop. WebSockets are
+ * libwebsockets'; HTTP is read here (server_conn.h says why).
  *
  * It knows routes, bodies, frames and limits, and nothing of chat. Callbacks
  * come from the loop only, never from inside a function of this header.
@@ -84,7 +85,8 @@ struct ws_handler {
     void (*message)(void *conn, const char *data, size_t len, bool binary);
     /* The out-queue fell below half of its limit after a send that filled it, or to empty. May be NULL. */
     void (*drained)(void *conn);
-    /* Gone, for whatever reason; once; ws is dead. code 0 and e set: never opened or broken (client: connect failure). */
+    /* Gone, for whatever reason; once; ws is dead. e is never NULL. code 0 and e->code set: broken, silent, or (client)
+     * never opened. Otherwise the code of the close frame, theirs or ours. */
     void (*closed)(void *conn, int code, const struct err *e);
 };
 
@@ -98,7 +100,8 @@ struct ws_limits {
 void server_ws_route(struct server *server, const char *path, const struct ws_handler *handler,
                      const struct ws_limits *limits, void *arg);
 
-/* Copies. ERR_BUSY: the queue is full and nothing was queued. ERR_NET: already closing. */
+/* Copies. ERR_BUSY: the queue is full and nothing was queued. ERR_TOO_LARGE: it
+ * never fits. ERR_NET: already closing. */
 enum err_code ws_send(struct ws *ws, const char *text, size_t len);
 size_t ws_queued(const struct ws *ws); /* bytes waiting */
 void ws_close(struct ws *ws, int code, const char *reason); /* after what is queued; closed() follows from the loop */

@@ -39,6 +39,7 @@ struct server {
     int fd; /* listening; -1: stopped */
     struct watch *watch;
     struct timer accept_again; /* after descriptors ran out */
+    int64_t warned_ms;         /* of that, last */
     struct http_route *routes;
     struct http_conn *conns;
     struct ws *sockets;

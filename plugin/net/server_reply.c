@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -81,6 +82,7 @@ static void add_head(struct buf *b, const struct http_conn *c, int status, const
         buf_adds(b, "Connection: close\r\n");
     if (headers)
         buf_adds(b, headers);
+    assert(buf_error(b) == ERR_OK);
 }
 
 static bool has_no_body(int status)

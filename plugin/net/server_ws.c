@@ -24,7 +24,7 @@ static int check(const struct http_in *req, const struct http_route *route)
 
     if (!version || strcmp(version, "13") != 0)
         return 426;
-    if (!good_key(req->head.header[HTTP1_WS_KEY]))
+    if (req->head.length > 0 || !good_key(req->head.header[HTTP1_WS_KEY]))
         return 400;
     return route->ws->check ? route->ws->check(route->arg, req) : 0;
 }
@@ -38,7 +38,7 @@ static void add_upgrade(struct buf *b, const struct http_conn *c)
              "GET / HTTP/1.1\r\nHost: " LWS_CROWD_HOST "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
              c->req->head.header[HTTP1_WS_KEY]);
-    buf_add(b, buf_str(&c->in) + c->req->head.length, c->in.len - c->req->head.length);
+    buf_add(b, c->in.data, c->in.len);
 }
 
 static void hand_over(struct http_conn *c, struct ws *ws)

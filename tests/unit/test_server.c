@@ -186,6 +186,28 @@ static void test_stop_listening(void **state)
     tcp_close(&r);
 }
 
+/* Without descriptors connections wait, and come in when there are some again. */
+static void test_out_of_descriptors(void **state)
+{
+    static int spare[1 << 16];
+    int n = 0, fd;
+    struct tcp r;
+
+    (void)state;
+    while (n < (1 << 16) && (fd = dup(STDIN_FILENO)) >= 0)
+        spare[n++] = fd;
+    assert_true(n > 0 && n < (1 << 16));
+    close(spare[--n]);
+    open_tcp(&r); /* takes the last one */
+    tcp_says(&r, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    net_turns(loop, 20);
+    assert_int_equal(r.in.len, 0);
+    while (n > 0)
+        close(spare[--n]);
+    tcp_until(&r, "root");
+    tcp_close(&r);
+}
+
 /* --- requests --- */
 static void test_answers(void **state)
 {
@@ -452,6 +474,7 @@ int main(void)
         T(test_bad_address),
         T(test_ipv6),
         T(test_stop_listening),
+        T(test_out_of_descriptors),
         T(test_answers),
         T(test_routes),
         T(test_what_an_answer_says),

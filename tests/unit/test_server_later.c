@@ -320,6 +320,36 @@ static void test_kept_request_has_no_deadline(void **state)
     tcp_close(&r);
 }
 
+static void test_answer_that_is_not_read(void **state)
+{
+    static char body[4 * 1024 * 1024];
+    struct tcp r;
+
+    (void)state;
+    open_tcp(&r);
+    tcp_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\n");
+    until_kept(&r);
+    watch_set(r.watch, 0);
+    http_in_reply(kept, 200, "text/plain", NULL, body, sizeof body);
+    net_turns(loop, 10);
+    clock_test_advance(TIMEOUT_MS - 1);
+    net_turns(loop, 5);
+    watch_set(r.watch, WATCH_READ); /* it takes some: the time starts over */
+    while (r.in.len == 0)
+        loop_turn(loop, false);
+    watch_set(r.watch, 0);
+    net_turns(loop, 10);
+    clock_test_advance(TIMEOUT_MS - 1);
+    net_turns(loop, 5);
+    clock_test_advance(1);
+    net_turns(loop, 5);
+    watch_set(r.watch, WATCH_READ);
+    while (!r.eof)
+        loop_turn(loop, false);
+    assert_true(r.in.len < sizeof body);
+    tcp_close(&r);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -340,6 +370,7 @@ int main(void)
         T(test_trickle_does_not_help),
         T(test_time_starts_over_after_an_answer),
         T(test_kept_request_has_no_deadline),
+        T(test_answer_that_is_not_read),
     };
     int failed = cmocka_run_group_tests(real, NULL, NULL);
 

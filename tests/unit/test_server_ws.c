@@ -10,6 +10,7 @@
 #define MAX_QUEUE 10000
 #define PING_MS 10000
 #define HANGUP_MS 15000
+#define WS_PATIENCE_MS 5000 /* with a peer that is to be closed */
 
 static struct loop *loop;
 static struct server *server;
@@ -204,6 +205,7 @@ static void test_ws_handshakes(void **state)
         {"Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: " WS_KEY "\r\n", "HTTP/1.1 426 "},
         {"Sec-WebSocket-Key: " WS_KEY "\r\n", "HTTP/1.1 426 "},
         {"Sec-WebSocket-Version: 13\r\n", "HTTP/1.1 400 "},
+        {"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " WS_KEY "\r\nContent-Length: 1\r\n", "HTTP/1.1 400 "},
         {"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n", "HTTP/1.1 400 "},
         {"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=\xff\r\n", "HTTP/1.1 400 "},
     };
@@ -211,7 +213,7 @@ static void test_ws_handshakes(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        snprintf(request, sizeof request, "%s%s\r\n", base, cases[i].headers);
+        snprintf(request, sizeof request, "%s%s\r\nx", base, cases[i].headers);
         ask(request, cases[i].begins);
     }
 }
@@ -524,6 +526,27 @@ static void test_ws_hangs_up_on_silence(void **state)
     tcp_close(&r);
 }
 
+/* Closed by us while it reads nothing: not for ever. */
+static void test_ws_close_to_a_peer_that_does_not_read(void **state)
+{
+    static char big[1000];
+    struct tcp r;
+
+    (void)state;
+    ws_shake(&r);
+    watch_set(r.watch, 0);
+    while (ws_send(peer.ws, big, sizeof big) == ERR_OK)
+        loop_turn(loop, false);
+    ws_close(peer.ws, 4001, "");
+    net_turns(loop, 10);
+    assert_int_equal(peer.closed, 0);
+    clock_test_advance(WS_PATIENCE_MS);
+    net_turns(loop, 10);
+    assert_int_equal(peer.closed, 1);
+    assert_int_equal(peer.code, 4001);
+    tcp_close(&r);
+}
+
 #define CONNECTIONS 300
 
 static void test_many_websockets(void **state)
@@ -570,6 +593,7 @@ int main(void)
     const struct CMUnitTest frozen[] = {
         T(test_ws_pings),
         T(test_ws_hangs_up_on_silence),
+        T(test_ws_close_to_a_peer_that_does_not_read),
     };
     int failed = cmocka_run_group_tests(real, NULL, NULL);
 
