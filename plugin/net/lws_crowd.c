@@ -84,16 +84,13 @@ void lws_crowd_free(struct lws_crowd **crowd)
     *crowd = NULL;
 }
 
-bool lws_crowd_adopt(struct lws_crowd *crowd, int fd, const char *bytes, size_t len, void *opaque)
+void lws_crowd_adopt(struct lws_crowd *crowd, int fd, const char *bytes, size_t len, void *opaque)
 {
-    struct lws *wsi;
-
     crowd->adopting = opaque;
-    wsi = lws_adopt_socket_vhost_readbuf(crowd->vhost, fd, bytes, len);
+    lws_adopt_socket_vhost_readbuf(crowd->vhost, fd, bytes, len);
     crowd->adopting = NULL;
     if (!timer_pending(&crowd->tick))
         timer_set(&crowd->tick, TICK_MS);
-    return wsi != NULL;
 }
 
 void lws_crowd_serve(struct lws_crowd *crowd, int fd, unsigned events)

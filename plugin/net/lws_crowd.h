@@ -8,7 +8,6 @@
 #ifndef WARBLER_NET_LWS_CROWD_H
 #define WARBLER_NET_LWS_CROWD_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct lws_crowd;
@@ -18,12 +17,12 @@ struct loop;
 struct lws_crowd *lws_crowd_new(struct loop *loop); /* NULL if libwebsockets refuses */
 void lws_crowd_free(struct lws_crowd **crowd);
 
-/* Takes a connection together with what was already read from it, which must be
- * a request that HOST_NAME can upgrade; opaque becomes the wsi's user data
- * before anything is called back. False: closed. */
-bool lws_crowd_adopt(struct lws_crowd *crowd, int fd, const char *bytes, size_t len, void *opaque);
+#define LWS_CROWD_HOST "crowd" /* what the Host of adopted requests must be */
 
-#define LWS_CROWD_HOST "crowd"
+/* Takes a connection together with what was already read from it: an upgrade,
+ * and perhaps frames. opaque becomes the wsi's user data before anything is
+ * called back. Closes fd if it cannot: then nobody is called. */
+void lws_crowd_adopt(struct lws_crowd *crowd, int fd, const char *bytes, size_t len, void *opaque);
 
 /* The watch of that socket reported these events. */
 void lws_crowd_serve(struct lws_crowd *crowd, int fd, unsigned events);

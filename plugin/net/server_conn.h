@@ -2,9 +2,9 @@
  *
  * server.c listens and finds routes, server_http.c reads requests,
  * server_reply.c writes answers, server_ws.c turns a connection into a
- * WebSocket. HTTP is ours: libwebsockets 4.1 decodes no chunks, calls back
- * twice for pipelined bodies, spins while a request waits for its answer and
- * does not notice that the peer has gone meanwhile. It gets the connection, and
+ * WebSocket. HTTP is ours: libwebsockets 4.1 decodes no chunks, and while
+ * a request waits for its answer it spins over whatever else comes, calls back
+ * for the same body over and over, and does not notice that the peer has gone. It gets the connection, and
  * a request that we wrote, when a WebSocket begins. */
 #ifndef WARBLER_NET_SERVER_CONN_H
 #define WARBLER_NET_SERVER_CONN_H
