@@ -173,6 +173,18 @@ $(fuzz_BINARIES): %: %.o build/fuzz/libwarbler.a build/fuzz/flags
 	$(call say,LD,$@)
 	$(call link,fuzz)
 
+# Without libwarbler.a and the libraries: they are what is measured.
+BENCH := $(wildcard tests/bench/*.c)
+
+build/bench/floor: $(patsubst %,build/release/tests/bench/%.o,floor model sha1 wire)
+build/bench/load: $(patsubst %,build/release/tests/bench/%.o,load model wire)
+build/bench/floor build/bench/load:
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_release) $(CFLAGS) $(LDFLAGS_release) $(LDFLAGS) -o $@ $^
+
+-include $(BENCH:%.c=build/release/%.d)
+
 # --- targets ---------------------------------------------------------------
 
 .PHONY: all run test check lint fuzz torture bench install uninstall deb clean help deps fuzzers FORCE
@@ -209,8 +221,8 @@ torture: build/asan/warbler build/warbler ## kill the daemon again and again, at
 	@$(E2E_ENV) WARBLER_KILL_ROUNDS='$(or $(ROUNDS),300)' WARBLER_KILL_SEED='$(or $(SEED),random)' \
 	    $(PYTHON) scripts/test-run --e2e $(wildcard tests/e2e)/test_kill.py
 
-bench: build/warbler ## measure, and print the table
-	@WARBLER_BIN='$(CURDIR)/build/warbler' tests/bench/run
+bench: build/warbler build/bench/floor build/bench/load ## measure, and print the table
+	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run
 
 install: build/warbler build/gen/warbler.conf.5 ## install below DESTDIR= and PREFIX=/usr/local
 	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)'

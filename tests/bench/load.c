@@ -1,0 +1,258 @@
+/* load: people who chat, many at once, each asking again as soon as the last
+ * answer is there; and the same people asking the model itself.
+ *   usage: load chat PORT CONVERSATIONS
+ *          load model PORT CONVERSATIONS
+ * Opens them, has one question answered in each, and prints "ready". A line
+ * "go MILLISECONDS" on standard input lets all of them ask for so long; then one
+ * line says what it came to: MESSAGES NANOSECONDS P50_NS P99_NS. Ends with its
+ * input, after a last look whether anything came that should not.
+ *
+ * Every question has a word of its own that the answer must consist of (#echo of
+ * the practice model). A wrong, second or missing answer ends with status 1. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "tests/bench/model.h"
+#include "tests/bench/wire.h"
+
+#define OPENING_MAX 32U       /* at the same time */
+#define ANSWER_TIMEOUT_MS 20000
+#define QUIET_MS 100          /* nothing came for so long: nothing more comes */
+#define WORD_BYTES 32U
+#define EVENTS_MAX 256
+
+enum state { CLOSED, UPGRADING, GREETING, ASKING, ACKNOWLEDGED, SATISFIED };
+
+struct person {
+    struct end end;
+    enum state state;
+    unsigned number, asked;
+    char word[WORD_BYTES]; /* and the message's id */
+    int64_t asked_ns;
+};
+
+static struct {
+    bool model;               /* asked directly */
+    int poller, port;
+    struct person *people;
+    unsigned n, opened, ready;
+    int64_t until_ns;         /* who has an answer before asks again */
+    unsigned waiting;         /* for an answer */
+    int64_t *latencies;       /* of what was answered since "go" */
+    size_t answers, room;
+} load;
+
+static const char *const state_names[] = { "closed", "upgrading", "greeting", "asking", "acknowledged", "satisfied" };
+
+static void wrong(const struct person *p, const char *what, struct span got)
+{
+    die("conversation %u, %s \"%s\": %s: %.*s", p->number, state_names[p->state], p->word, what, (int)got.len,
+        got.data ? got.data : "");
+}
+
+/* --- asking --- */
+static void ask(struct person *p)
+{
+    char text[WORD_BYTES + sizeof "#echo "], frame[sizeof text + 2 * WORD_BYTES];
+    snprintf(p->word, sizeof p->word, "w%ux%ux%d", p->number, ++p->asked, getpid());
+    snprintf(text, sizeof text, "#echo %s", p->word);
+    p->state = ASKING;
+    p->asked_ns = now_ns();
+    load.waiting++;
+    if (load.model) {
+        struct bytes messages = { 0 };
+        model_add_user(&messages, span_of(text));
+        model_ask(&p->end, (struct span){ messages.data, messages.len });
+        bytes_free(&messages);
+        return;
+    }
+    int len = snprintf(frame, sizeof frame, "{\"type\":\"message\",\"id\":\"%s\",\"text\":\"%s\"}", p->word, text);
+    ws_add(&p->end.out, true, frame, (size_t)len);
+    end_flush(&p->end);
+}
+
+static void note_latency(int64_t ns)
+{
+    if (load.answers == load.room) {
+        load.room = load.room ? 2 * load.room : 4096;
+        load.latencies = realloc(load.latencies, load.room * sizeof *load.latencies);
+        if (!load.latencies)
+            die("out of memory");
+    }
+    load.latencies[load.answers++] = ns;
+}
+
+static void open_next(void)
+{
+    static const char upgrade[] = "GET /chat/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+                                  "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                  "Sec-WebSocket-Key: " WS_KEY "\r\n\r\n";
+    struct person *p = &load.people[load.opened];
+    p->number = load.opened++;
+    end_connect(&p->end, load.poller, load.port);
+    if (load.model) {
+        ask(p);
+        return;
+    }
+    p->state = UPGRADING;
+    bytes_add(&p->end.out, upgrade, strlen(upgrade)); /* goes when the socket is connected */
+}
+
+static void answered(struct person *p, struct span text)
+{
+    if (!span_is(text, p->word))
+        wrong(p, "another answer", text);
+    int64_t now = now_ns();
+    p->state = SATISFIED;
+    load.waiting--;
+    if (load.until_ns > 0)
+        note_latency(now - p->asked_ns);
+    else if (++load.ready, load.opened < load.n)
+        open_next();
+    if (now < load.until_ns)
+        ask(p);
+}
+
+/* --- what comes --- */
+static void on_answer(struct person *p, struct span frame)
+{
+    if (p->state != ACKNOWLEDGED)
+        wrong(p, "an answer to nothing", frame);
+    struct span to = json_string(frame, "reply_to");
+    if (to.data && !span_is(to, p->word))
+        wrong(p, "an answer to another message", frame);
+    if (span_find(frame, "\"done\":true").data)
+        answered(p, json_string(frame, "text"));
+}
+
+static void on_frame(struct person *p, struct span frame)
+{
+    struct span type = json_string(frame, "type");
+    if (span_is(type, "message") || span_is(type, "edit")) {
+        on_answer(p, frame);
+    } else if (span_is(type, "welcome") && p->state == GREETING) {
+        ask(p);
+    } else if (span_is(type, "ack") && p->state == ASKING && span_is(json_string(frame, "id"), p->word)) {
+        p->state = ACKNOWLEDGED;
+    } else if (!span_is(type, "typing")) {
+        wrong(p, "unexpected", frame);
+    }
+}
+
+static void on_upgraded(struct person *p, const struct bytes *head)
+{
+    static const char hello[] = "{\"type\":\"hello\"}";
+    struct span answer = { head->data, head->len };
+    if (span_find(answer, "HTTP/1.1 101 ").data != head->data)
+        wrong(p, "no WebSocket", answer);
+    p->state = GREETING;
+    ws_add(&p->end.out, true, hello, strlen(hello));
+    end_flush(&p->end);
+}
+
+static void read_chat(struct person *p)
+{
+    struct bytes head = { 0 };
+    struct span frame;
+    size_t size;
+    if (p->state == UPGRADING && take_head(&p->end.in, &head))
+        on_upgraded(p, &head);
+    bytes_free(&head);
+    while (p->state != UPGRADING && (size = ws_peek(&p->end.in, &frame)) > 0) {
+        on_frame(p, frame);
+        bytes_drop(&p->end.in, size);
+    }
+}
+
+static void read_model(struct person *p)
+{
+    struct bytes text = { 0 };
+    if (model_take_answer(&p->end.in, &text))
+        answered(p, (struct span){ text.data, text.len });
+    bytes_free(&text);
+}
+
+/* False: nothing came for that long. */
+static bool turn(int timeout_ms)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int n = epoll_wait(load.poller, events, EVENTS_MAX, timeout_ms);
+    for (int i = 0; i < n; i++) {
+        struct person *p = events[i].data.ptr;
+        if (events[i].events & EPOLLOUT)
+            end_flush(&p->end);
+        if (!(events[i].events & ~(uint32_t)EPOLLOUT))
+            continue;
+        if (!end_read(&p->end))
+            wrong(p, "the connection was closed", (struct span){ 0 });
+        if (load.model)
+            read_model(p);
+        else
+            read_chat(p);
+    }
+    return n != 0;
+}
+
+static void turn_or_die(void)
+{
+    if (!turn(ANSWER_TIMEOUT_MS))
+        die("%u of %u conversations got no answer within %d ms", load.waiting + load.opened - load.ready, load.n,
+            ANSWER_TIMEOUT_MS);
+}
+
+/* --- the measured while --- */
+static int by_size(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static long long percentile(unsigned percent)
+{
+    return load.latencies[(load.answers - 1) * percent / 100];
+}
+
+static void measure(int64_t milliseconds)
+{
+    int64_t begin = now_ns();
+    load.answers = 0;
+    load.until_ns = begin + milliseconds * 1000000;
+    for (unsigned i = 0; i < load.n; i++)
+        ask(&load.people[i]);
+    while (load.waiting > 0)
+        turn_or_die();
+    int64_t took = now_ns() - begin;
+    qsort(load.latencies, load.answers, sizeof *load.latencies, by_size);
+    printf("%zu %lld %lld %lld\n", load.answers, (long long)took, percentile(50), percentile(99));
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    char line[64];
+    if (argc != 4)
+        die("usage: load chat|model PORT CONVERSATIONS");
+    load.model = strcmp(argv[1], "model") == 0;
+    load.port = (int)strtol(argv[2], NULL, 10);
+    load.n = (unsigned)strtoul(argv[3], NULL, 10);
+    load.people = calloc(load.n, sizeof *load.people);
+    load.poller = epoll_create1(EPOLL_CLOEXEC);
+    allow_many_files();
+    while (load.opened < load.n && load.opened < OPENING_MAX)
+        open_next();
+    while (load.ready < load.n)
+        turn_or_die();
+    puts("ready");
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin))
+        if (strncmp(line, "go ", 3) == 0)
+            measure(strtoll(line + 3, NULL, 10));
+    while (turn(QUIET_MS))
+        ;
+    for (unsigned i = 0; i < load.n; i++)
+        end_close(&load.people[i].end);
+    return 0;
+}

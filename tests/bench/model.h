@@ -1,0 +1,18 @@
+/* model.h: the practice model's client side, as small as it gets: one request
+ * at a time on a connection that is kept, the answer as server-sent events in
+ * chunks (RFC 9112 section 7.1). */
+#ifndef WARBLER_BENCH_MODEL_H
+#define WARBLER_BENCH_MODEL_H
+
+#include "tests/bench/wire.h"
+
+/* The two kinds of message that a request holds after the system prompt; text as it stands in JSON. */
+void model_add_user(struct bytes *messages, struct span text);
+void model_add_assistant(struct bytes *messages, struct span text);
+void model_ask(struct end *e, struct span messages);
+
+/* Takes a whole answer off `in` and adds its text, as it stands in JSON. False:
+ * not all there yet. Anything but status 200 ends the program. */
+bool model_take_answer(struct bytes *in, struct bytes *text);
+
+#endif
