@@ -140,10 +140,11 @@ static bool begins_with(const struct buf *text, const struct buf *start)
 }
 
 /* Brings what stands on the screen to text. */
-static void grow(struct screen *s, const char *name, const struct buf *text, bool notice)
+static void grow(struct screen *s, const char *name, const struct buf *text, bool notice, bool done)
 {
-    bool replaced = !begins_with(text, &s->answer);
-    if (replaced) {
+    if (!done && begins_with(&s->answer, text)) /* it began anew, and has said the same so far */
+        return;
+    if (!begins_with(text, &s->answer)) {
         put_dim(s, s->starts_over);
         putc('\n', s->out);
         buf_reset(&s->answer);
@@ -171,7 +172,7 @@ void screen_answer(struct screen *s, const char *id, const char *name, const cha
     }
     struct buf cleaned;
     clean(&cleaned, text);
-    grow(s, name, &cleaned, notice);
+    grow(s, name, &cleaned, notice, done);
     buf_free(&cleaned);
     if (done && s->place == SCREEN_ANSWER) {
         putc('\n', s->out);

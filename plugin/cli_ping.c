@@ -20,7 +20,7 @@ struct ping {
     struct loop *loop;
     struct http_client *http;
     struct model_client *models;
-    struct contact *contacts; /* under way or over */
+    struct contact *contacts; /* in the order of their lines */
     size_t left;              /* to be heard of; one more while they are begun */
     bool failed;
 
@@ -34,7 +34,9 @@ struct contact {
     struct contact *prev, *next;
     struct ping *p;
     const char *what, *name;
-    bool over, at_daemon;    /* at_daemon: which is asked about it */
+    bool over, told;
+    char *reason;            /* once it is over; NULL: ok */
+    bool at_daemon;          /* which is asked about it */
     struct adapter a;        /* of an account that can be pinged; else zeroed */
     struct timer patience;
 };
@@ -50,15 +52,29 @@ static struct contact *contact_new(struct ping *p, const char *what, const char 
     return c;
 }
 
+/* Those that are over, as far as no line before them is missing. */
+static void tell(struct ping *p)
+{
+    struct contact *c;
+    DL_FOREACH(p->contacts, c) {
+        if (!c->over)
+            break;
+        if (!c->told)
+            printf("%s %s: %s\n", c->what, c->name, c->reason ? c->reason : "ok");
+        c->told = true;
+    }
+    fflush(stdout);
+}
+
 /* reason NULL: ok. */
 static void heard(struct contact *c, const char *reason)
 {
     if (c->over)
         return;
     c->over = true;
+    c->reason = mem_dup(reason);
     timer_cancel(&c->patience);
-    printf("%s %s: %s\n", c->what, c->name, reason ? reason : "ok");
-    fflush(stdout);
+    tell(c->p);
     c->p->failed |= reason != NULL;
     if (--c->p->left == 0)
         loop_stop(c->p->loop);
@@ -131,6 +147,7 @@ static void contact_free(struct contact *c)
     if (c->a.ops)
         c->a.ops->fini(&c->a);
     free(c->a.priv);
+    free(c->reason);
     free(c);
 }
 
@@ -234,8 +251,10 @@ static void ping_accounts(struct ping *p)
         if (ops->ping)
             ping_account(c, conf, ops);
     }
-    if (ask)
+    if (ask && p->config->listen.port)
         ask_daemon(p);
+    else if (ask)
+        heard_at_daemon(p, "the daemon cannot be found: its listen.port is 0, any free one");
 }
 
 /* --- the whole --- */

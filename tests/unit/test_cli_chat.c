@@ -200,6 +200,18 @@ static void a_replaced_answer_is_written_anew(void **state)
     show_end(&s, ERASE "bo: Once\n" ERASE "(again)\n" ERASE "bo: Twice\n", "");
 }
 
+static void a_repeated_answer_goes_on_where_it_was(void **state)
+{
+    struct shown s;
+    (void)state;
+    show_begin(&s, true, false);
+    screen_answer(&s.screen, "m1a", "bo", "one two", false, false);
+    screen_answer(&s.screen, "m1a", "bo", "one", false, false);
+    screen_answer(&s.screen, "m1a", "bo", "one two three", false, false);
+    screen_answer(&s.screen, "m1a", "bo", "one two", false, true);
+    show_end(&s, ERASE "bo: one two three\n" ERASE "(again)\n" ERASE "bo: one two\n", "");
+}
+
 static void what_comes_between_does_not_mix(void **state)
 {
     struct shown s;
@@ -412,6 +424,7 @@ int main(void)
         cmocka_unit_test(pauses),
         cmocka_unit_test(an_answer_grows_in_place),
         cmocka_unit_test(a_replaced_answer_is_written_anew),
+        cmocka_unit_test(a_repeated_answer_goes_on_where_it_was),
         cmocka_unit_test(what_comes_between_does_not_mix),
         cmocka_unit_test(nobody_steers_the_terminal),
         cmocka_unit_test(without_a_terminal_only_what_is_finished),
