@@ -56,7 +56,8 @@ static void print_option(const struct cli_option *o)
 static int print_help(const struct reader *r)
 {
     const struct cli_command *c = r->self;
-    printf("Usage: warbler %s [OPTION]...%s%s\n\n%s\nOptions:\n", c->name, *c->arguments ? " " : "", c->arguments, c->help);
+    printf("Usage: warbler %s [OPTION]...%s%s\n\n%s\nOptions:\n", c->name, *c->arguments ? " " : "", c->arguments,
+           c->help);
     for (size_t i = 0; i < r->n; i++)
         print_option(&r->options[i]);
     print_option(&(struct cli_option) { "help", 'h', NULL, "show this help", NULL });

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "plugin/base/log.h"
-#include "plugin/base/utf8.h"
 #include "plugin/cli.h"
+#include "plugin/daemon.h"
 
 #define CHAT_PATH "/chat/ws"
 #define WAIT_S_MAX 86400
@@ -38,6 +38,12 @@ struct link_conf chat_link_conf(const struct chat_conf *conf, const char *visito
         .lang = conf->lang == LANG_ZH ? "zh" : "en",
         .visitor = visitor,
     };
+}
+
+int chat_no_start(const struct chat_conf *conf, const struct err *e)
+{
+    chat_complain(conf, CHAT_REFUSED, conf->url, e->text);
+    return e->code == ERR_INVALID ? EXIT_CONFIG : EXIT_START;
 }
 
 static int chat(const struct cli_command *self, struct chat_conf *conf)

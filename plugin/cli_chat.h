@@ -61,6 +61,8 @@ enum chat_text {
 void chat_text(struct buf *out, enum chat_text id, enum language lang, const char *a, const char *b);
 /* To standard error, behind the program's name. */
 void chat_complain(const struct chat_conf *conf, enum chat_text id, const char *a, const char *b);
+/* Says why there is not even a try to connect. Returns the exit status. */
+int chat_no_start(const struct chat_conf *conf, const struct err *e);
 /* Which sentence says why a message was not accepted. */
 enum chat_text chat_refusal(const char *code);
 

@@ -341,8 +341,8 @@ static void on_connect_time(void *arg)
         lost(l, 0, e.text);
 }
 
-struct chat_link *link_new(struct loop *loop, const struct link_conf *conf, const struct link_handler *handler, void *arg,
-                           struct err *e)
+struct chat_link *link_new(struct loop *loop, const struct link_conf *conf, const struct link_handler *handler,
+                           void *arg, struct err *e)
 {
     struct chat_link *l = mem_alloc(sizeof(*l));
     *l = (struct chat_link) {

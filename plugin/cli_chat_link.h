@@ -63,8 +63,8 @@ struct link_handler {
 struct chat_link;
 
 /* NULL and *e if the URL is not one. Strings are copied. */
-struct chat_link *link_new(struct loop *loop, const struct link_conf *conf, const struct link_handler *handler, void *arg,
-                           struct err *e);
+struct chat_link *link_new(struct loop *loop, const struct link_conf *conf, const struct link_handler *handler,
+                           void *arg, struct err *e);
 /* text must be valid UTF-8, not empty. Returns the message's id, valid until it
  * is acknowledged or refused; NULL if LINK_UNACKED_MAX are under way. */
 const char *link_send(struct chat_link *l, const char *text);

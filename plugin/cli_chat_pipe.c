@@ -231,8 +231,7 @@ int chat_pipe(const struct chat_conf *conf)
     if (start(&p, &e)) {
         loop_run(p.loop);
     } else {
-        chat_complain(conf, CHAT_DENIED, e.text, NULL);
-        p.status = EXIT_START;
+        p.status = chat_no_start(conf, &e);
     }
     timer_cancel(&p.patience);
     timer_cancel(&p.again);

@@ -19,7 +19,8 @@ struct screen {
     bool colours;
     const char *starts_over; /* said when an answer is replaced */
 
-    enum screen_place { SCREEN_BLANK, SCREEN_HINT, SCREEN_ANSWER } place; /* private, as all below: where the cursor is */
+    /* private, as all below: where the cursor is */
+    enum screen_place { SCREEN_BLANK, SCREEN_HINT, SCREEN_ANSWER } place;
     struct buf answer; /* as far as it stands on the screen */
     char *answer_id;   /* NULL: none is growing */
 };

@@ -243,7 +243,7 @@ static bool start(struct talk *t, struct err *e)
 
 int chat_talk(const struct chat_conf *conf)
 {
-    struct talk t = { .conf = conf, .status = EXIT_START };
+    struct talk t = { .conf = conf };
     struct err e = ERR_INIT;
     t.visitor = conf->fresh ? NULL : visitor_load(conf->url);
     screen_setup(&t);
@@ -251,7 +251,7 @@ int chat_talk(const struct chat_conf *conf)
         input_next(t.input);
         loop_run(t.loop);
     } else {
-        chat_complain(conf, CHAT_DENIED, e.text, NULL);
+        t.status = chat_no_start(conf, &e);
     }
     screen_fini(&t.screen);
     timer_cancel(&t.leave);

@@ -28,7 +28,8 @@ int cli_check(const struct cli_command *self, int argc, char **argv)
     const char *file = NULL, *defaults = NULL, *man = NULL;
     const struct cli_option options[] = {
         CLI_CONFIG(&file),
-        { "defaults", 0, NULL, "print a sample file instead, with every setting, its default and what it is for", &defaults },
+        { "defaults", 0, NULL, "print a sample file instead, with every setting, its default and what it is for",
+          &defaults },
         { "man", 0, NULL, "print the manual page warbler.conf(5) instead", &man },
     };
     int at = cli_options(self, options, sizeof(options) / sizeof(options[0]), argc, argv);

@@ -83,7 +83,8 @@ static void print_rule(const struct subject *s)
 {
     heading("rule");
     if (s->rule)
-        printf("line %d of %s, match = \"%s\": the first that matches\n", s->rule->line, s->config->file, s->rule->match);
+        printf("line %d of %s, match = \"%s\": the first that matches\n", s->rule->line, s->config->file,
+               s->rule->match);
     else
         printf("none in %s matches, so the bot stays silent here\n", s->config->file);
     print_passed_over(s);
@@ -133,7 +134,9 @@ static void print_model(const struct subject *s)
                m->api == MODEL_API_PRACTICE ? "" : " because no api_key is set");
     else
         printf("%s, %s at %s", m->name, m->model, m->base_url);
-    printf(" (%s)\n", m != s->rule->model_ref ? "set in the channel with /model" : s->rule->model ? "the rule's" : "the bot's");
+    printf(" (%s)\n", m != s->rule->model_ref ? "set in the channel with /model"
+                      : s->rule->model          ? "the rule's"
+                                                : "the bot's");
 }
 
 static void print_keywords(const struct bot_conf *bot)
@@ -178,7 +181,8 @@ static void print_duration(const char *before, int64_t ms)
 
 static void print_limits(const struct subject *s)
 {
-    static const char *const queues[] = { "answered one by one", "answered all at once", "of which the newest is answered" };
+    static const char *const queues[] = { "answered one by one", "answered all at once",
+                                          "of which the newest is answered" };
     const struct model_conf *m = s->model;
     heading("limits");
     printf("the model is given %" PRId64 " messages, about %" PRId64 " tokens, of what was said before\n",
@@ -215,7 +219,9 @@ static void expand(const struct subject *s, const char *text, struct buf *out)
 
 static void print_prompt(const struct subject *s)
 {
-    const char *text = s->own_prompt ? s->own_prompt : s->rule->system_prompt ? s->rule->system_prompt : s->bot->system_prompt;
+    const char *text = s->own_prompt           ? s->own_prompt
+                       : s->rule->system_prompt ? s->rule->system_prompt
+                                                : s->bot->system_prompt;
     struct buf prompt;
     buf_init(&prompt, PROMPT_BYTES_MAX);
     expand(s, text, &prompt);

@@ -45,7 +45,8 @@ static char *option_help(const struct setting *s)
 {
     struct buf help;
     buf_init(&help, HELP_BYTES_MAX);
-    buf_addf(&help, "%c%.*s (%s)", tolower((unsigned char)s->help[0]), (int)strlen(s->help) - 2, s->help + 1, s->fallback);
+    buf_addf(&help, "%c%.*s (%s)", tolower((unsigned char)s->help[0]), (int)strlen(s->help) - 2, s->help + 1,
+             s->fallback);
     return buf_take(&help);
 }
 

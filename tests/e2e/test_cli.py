@@ -327,6 +327,11 @@ def test_chat_without_a_daemon(language, said):
     assert len(done.stderr.splitlines()) == 1 and said in done.stderr and "--url" in done.stderr
 
 
+def test_chat_with_an_address_that_cannot_be():
+    done = warbler("chat", "--url", "ws://a host/", input="hello\n")
+    assert (done.returncode, done.stdout) == (1, "") and "no web chat at ws://a host/" in done.stderr
+
+
 def test_chat_that_the_server_refuses(make_daemon):
     daemon = make_daemon()
     daemon.config.write_text(daemon.config.read_text().replace("open_rooms = true", "open_rooms = false"))
