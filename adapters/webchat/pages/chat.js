@@ -22,7 +22,8 @@ const parameters = new URLSearchParams(location.search);
 const language = pickLanguage(parameters.get("lang"), navigator.languages);
 const t = translator(language);
 const $ = (selector) => document.querySelector(selector);
-const hasKeyboard = () => matchMedia("(hover: hover)").matches;
+/* Touch screens have one that would cover the page. */
+const hasKeyboard = () => !matchMedia("(pointer: coarse)").matches;
 
 class Chat {
   #conversations = new Map(); // room -> Conversation

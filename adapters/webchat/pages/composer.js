@@ -92,7 +92,7 @@ export class Composer {
     const n = Math.abs(left).toLocaleString();
     if (!counter.hidden) counter.textContent = this.t(left < 0 ? "bytesOver" : "bytesLeft", { n });
     this.entry.ariaInvalid = String(left < 0);
-    this.form.querySelector("#send").disabled = left < 0 || text.trim() === "";
+    this.form.querySelector(".send").disabled = left < 0 || text.trim() === "";
     this.#conversation.draft = this.entry.value;
     this.#fit();
   }

@@ -188,7 +188,9 @@ export class Log {
   }
 
   #scrollToEnd() {
-    this.parts.scroller.scrollTop = this.parts.scroller.scrollHeight;
+    const { scroller } = this.parts;
+    scroller.scrollTop = scroller.scrollHeight;
+    this.#top = scroller.scrollTop;
   }
 
   #showEarlier() {
