@@ -111,12 +111,17 @@ static void want_write(struct ws *ws)
         lws_callback_on_writable(ws->wsi);
 }
 
+static bool owes_write(const struct ws *ws)
+{
+    return ws->out || lws_partial_buffered(ws->wsi) || (ws->state == WS_CLOSING && !ws->close_begun);
+}
+
 /* libwebsockets does what the events allow; what it could not write waits for the next. */
 static void serve(struct ws *ws, unsigned events)
 {
     lws_crowd_serve(ws->crowd, lws_get_socket_fd(ws->wsi), events);
     if (ws->watch)
-        watch_set(ws->watch, WATCH_READ | (ws->out || lws_partial_buffered(ws->wsi) ? WATCH_WRITE : 0));
+        watch_set(ws->watch, WATCH_READ | (owes_write(ws) ? WATCH_WRITE : 0));
 }
 
 static void on_flush(void *arg)
@@ -239,6 +244,7 @@ static int start_close(struct ws *ws, int code, const char *reason)
     size_t len = strlen(reason);
 
     ws->state = WS_CLOSING;
+    ws->close_begun = true;
     ws->close_code = code;
     memcpy(text, reason, len);
     lws_close_reason(ws->wsi, (enum lws_close_status)code, text, len);
@@ -281,10 +287,10 @@ static int on_writable(struct ws *ws)
     }
     if (write_frames(ws) != 0)
         return -1;
-    if (ws->out || lws_partial_buffered(ws->wsi))
-        want_write(ws);
-    else if (ws->state == WS_CLOSING)
+    if (ws->state == WS_CLOSING && !ws->close_begun && !ws->out && !lws_partial_buffered(ws->wsi))
         return start_close(ws, ws->close_code, ws->close_reason);
+    if (!ws->crowd && owes_write(ws))
+        want_write(ws);
     if (had_frames)
         tell_drained(ws);
     return 0;
@@ -325,6 +331,7 @@ static int on_receive(struct ws *ws, const char *data, size_t len)
 
 static void on_peer_close(struct ws *ws, const unsigned char *payload, size_t len)
 {
+    ws->close_begun = true;
     if (ws->close_code != 0) /* it answers ours */
         return;
     ws->state = WS_CLOSING;

@@ -46,7 +46,8 @@ struct ws {
     bool pinged;      /* since then */
     bool ping_due;
 
-    int close_code; /* 0: none was sent or received */
+    int close_code;   /* 0: none was sent or received */
+    bool close_begun; /* libwebsockets sends or answers the close frame; before, what is queued leaves */
     char close_reason[124]; /* RFC 6455 5.5: a control frame holds 125 bytes, two are the code */
     char peer[INET6_ADDRSTRLEN];
 

@@ -11,6 +11,7 @@
 
 #include "plugin/base/mem.h"
 
+#define NAP_MS 30
 #define KEPT_BYTES (64U * 1024 * 1024)
 
 struct loop *net_loop_new(void)
@@ -46,6 +47,21 @@ void net_turns(struct loop *loop, int n)
 {
     while (n-- > 0)
         loop_turn(loop, false);
+}
+
+void net_sleeps(struct loop *loop)
+{
+    struct timer nap;
+    bool over = false;
+    uint64_t before;
+
+    net_turns(loop, 10); /* what is under way may end */
+    before = loop_turns(loop);
+    timer_init(&nap, loop, give_up, &over);
+    timer_set(&nap, NAP_MS);
+    while (!over)
+        loop_turn(loop, true);
+    assert_true(loop_turns(loop) - before < 10);
 }
 
 /* --- a client's socket --- */

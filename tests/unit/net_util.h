@@ -20,6 +20,7 @@ struct loop *net_loop_new(void);
 /* Turns until *done or, failing the test, for NET_PATIENCE_MS. */
 void net_until(struct loop *loop, const bool *done);
 void net_turns(struct loop *loop, int n); /* without waiting */
+void net_sleeps(struct loop *loop); /* fails if what is open keeps the loop busy; not under the virtual clock */
 
 /* --- a client's socket --- */
 struct tcp {

@@ -550,6 +550,7 @@ static void test_cancel(void **state)
     start(&c, "GET", "/", NULL);
     while (script.got.len == 0)
         loop_turn(loop, true);
+    net_sleeps(loop);
     http_cancel(&c.call);
     assert_int_equal(http_active(client), 0);
     net_turns(loop, 10);

@@ -80,7 +80,7 @@ static void test_answer_later(void **state)
     open_tcp(&r);
     tcp_says(&r, "GET /keep HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     until_kept(&r);
-    net_turns(loop, 5);
+    net_sleeps(loop);
     assert_int_equal(r.in.len, 0); /* the second waits behind the first */
     http_in_reply(kept, 200, "text/plain", NULL, "later", 5);
     tcp_until(&r, "later");
@@ -221,6 +221,7 @@ static void test_peer_that_does_not_read(void **state)
         loop_turn(loop, false);
     }
     assert_int_equal(code, ERR_TOO_LARGE);
+    net_sleeps(loop);
     tcp_close(&r);
     net_turns(loop, 5);
     assert_int_equal(gones, 1);

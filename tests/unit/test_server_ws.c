@@ -526,17 +526,62 @@ static void test_ws_hangs_up_on_silence(void **state)
     tcp_close(&r);
 }
 
-/* Closed by us while it reads nothing: not for ever. */
-static void test_ws_close_to_a_peer_that_does_not_read(void **state)
+/* Fills the queue of a peer that does not read for now; returns how many bytes it was promised. */
+static size_t fill_queue(struct tcp *r)
 {
     static char big[1000];
+    size_t bytes = 0;
+
+    watch_set(r->watch, 0);
+    while (ws_send(peer.ws, big, sizeof big) == ERR_OK) {
+        bytes += 4 + sizeof big;
+        loop_turn(loop, false);
+    }
+    return bytes;
+}
+
+static void test_ws_close_behind_a_full_queue(void **state)
+{
+    struct tcp r;
+    size_t bytes;
+
+    (void)state;
+    ws_shake(&r);
+    bytes = fill_queue(&r);
+    ws_close(peer.ws, 4001, "");
+    net_turns(loop, 10);
+    watch_set(r.watch, WATCH_READ);
+    tcp_until_bytes(&r, bytes + 4);
+    assert_int_equal(r.in.len, bytes + 4);
+    assert_memory_equal(r.in.data + bytes, "\x88\x02\x0f\xa1", 4);
+    send_frame(&r, FIN | CLOSE, "\x0f\xa1", 2);
+    net_until(loop, &peer.ended);
+    assert_int_equal(peer.code, 4001);
+    tcp_close(&r);
+}
+
+/* Waiting for a peer must not keep the loop busy. */
+static void test_ws_full_queue_lets_the_loop_sleep(void **state)
+{
     struct tcp r;
 
     (void)state;
     ws_shake(&r);
-    watch_set(r.watch, 0);
-    while (ws_send(peer.ws, big, sizeof big) == ERR_OK)
-        loop_turn(loop, false);
+    net_sleeps(loop);
+    fill_queue(&r);
+    net_sleeps(loop);
+    tcp_close(&r);
+    net_until(loop, &peer.ended);
+}
+
+/* Closed by us while it reads nothing: not for ever. */
+static void test_ws_close_to_a_peer_that_does_not_read(void **state)
+{
+    struct tcp r;
+
+    (void)state;
+    ws_shake(&r);
+    fill_queue(&r);
     ws_close(peer.ws, 4001, "");
     net_turns(loop, 10);
     assert_int_equal(peer.closed, 0);
@@ -587,6 +632,8 @@ int main(void)
         T(test_ws_close_by_us),
         T(test_ws_close_from_its_callback),
         T(test_ws_queue_limit),
+        T(test_ws_close_behind_a_full_queue),
+        T(test_ws_full_queue_lets_the_loop_sleep),
         T(test_ws_server_goes),
         T(test_many_websockets),
     };

@@ -148,6 +148,7 @@ static void test_talk(void **state)
     (void)state;
     them.echoes = true;
     connect_here(&us);
+    net_sleeps(loop);
     assert_string_equal(ws_peer(us.ws), "127.0.0.1");
     assert_int_equal(ws_send(us.ws, "hello \xE4\xBD\xA0", 9), ERR_OK);
     net_until(loop, &us.got);
