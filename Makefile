@@ -219,7 +219,7 @@ fuzz: $(if $(T),build/fuzz/tests/fuzz/fuzz_$(T),$(fuzz_BINARIES)) ## fuzz T=name
 
 torture: build/asan/warbler build/warbler ## kill the daemon again and again, at random moments
 	@$(E2E_ENV) WARBLER_KILL_ROUNDS='$(or $(ROUNDS),300)' WARBLER_KILL_SEED='$(or $(SEED),random)' \
-	    $(PYTHON) scripts/test-run --e2e $(wildcard tests/e2e)/test_kill.py
+	    $(PYTHON) scripts/test-run --e2e tests/e2e/test_kill.py
 
 bench: build/warbler build/bench/floor build/bench/load ## measure, and print the table
 	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run
