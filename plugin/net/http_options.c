@@ -5,7 +5,7 @@
 
 #include "plugin/net/ca.h"
 
-#define TRANSFER_BYTES 16384L /* libcurl's buffers, one each way and call */
+#define TRANSFER_BYTES 4096L /* libcurl's buffers, one each way and call: a stream comes in small pieces */
 
 enum err_code http_check_url(const char *url, struct err *e)
 {
