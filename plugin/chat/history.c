@@ -93,11 +93,10 @@ void history_clear(struct history *h)
 
 struct entry *history_find(struct history *h, int64_t seq)
 {
-    struct entry *e;
-    DL_FOREACH(h->head, e)
-        if (e->seq == seq)
-            return e;
-    return NULL;
+    struct entry *e = h->head ? h->head->prev : NULL;
+    while (e && e->seq != seq)
+        e = e == h->head ? NULL : e->prev;
+    return e;
 }
 
 /* The first entry behind the turn or lone context message that `e` begins. */
