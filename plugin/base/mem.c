@@ -3,6 +3,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "plugin/base/log.h"
 
@@ -52,4 +55,11 @@ char *mem_dupn(const char *s, size_t len)
         memcpy(copy, s, len);
     copy[len] = '\0';
     return copy;
+}
+
+void mem_give_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

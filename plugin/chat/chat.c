@@ -52,11 +52,22 @@ void chat_reload(struct chat *core, struct config *config)
     }
 }
 
+/* An answer takes 20 KB, and malloc keeps what a crowd of them took. */
+static void rest(void *arg)
+{
+    struct chat *core = arg;
+    if (core->running)
+        return;
+    core->crowd = 0;
+    mem_give_back();
+}
+
 struct chat *chat_new(const struct chat_env *env)
 {
     struct chat *core = mem_alloc(sizeof(*core));
     core->env = *env;
     core->outbox = outbox_new(core);
+    timer_init(&core->rest, env->loop, rest, core);
     chat_reload(core, env->config);
     return core;
 }
@@ -69,6 +80,7 @@ void chat_free(struct chat **core_r)
     while (core->pending)
         pending_done(core, core->pending);
     channel_free_all(core);
+    timer_cancel(&core->rest);
     outbox_free(&core->outbox);
     drop_keywords(core);
     config_unref(&core->config);

@@ -25,6 +25,8 @@ struct chat {
     size_t n_channels;
     struct channel *ready;      /* channels with questions that wait for a free place */
     unsigned running;           /* turns */
+    unsigned crowd;             /* the most that ran at once since the last rest */
+    struct timer rest;
     bool draining;
     unsigned commits;           /* writes under way, of all channels */
     struct pending *pending;

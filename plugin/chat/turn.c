@@ -20,6 +20,9 @@
 #define EDIT_BYTES_PER_MS 64
 #define LENGTH_MARK "…"
 
+#define CROWD_TURNS 64 /* at once: their memory is worth giving back */
+#define REST_MS 500    /* without a turn, before it is */
+
 enum turn_state { TURN_BINDING, TURN_ASKING, TURN_STREAMING, TURN_STORING };
 
 struct turn {
@@ -84,6 +87,8 @@ static void turn_free(struct turn *t)
     free(t);
     core->running--;
     metric_set(METRIC_TURNS_RUNNING, core->running);
+    if (core->running == 0 && core->crowd >= CROWD_TURNS)
+        timer_set(&core->rest, REST_MS);
 }
 
 bool turn_is_storing(const struct turn *t)
@@ -506,6 +511,8 @@ static struct turn *turn_new(struct channel *ch, const struct bot_conf *bot)
     timer_init(&t->timer, core->env.loop, on_timer, t);
     ch->turn = t;
     core->running++;
+    if (core->crowd < core->running)
+        core->crowd = core->running;
     metric_set(METRIC_TURNS_RUNNING, core->running);
     return t;
 }
