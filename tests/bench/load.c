@@ -2,10 +2,10 @@
  * answer is there; and the same people asking the model itself.
  *   usage: load chat PORT CONVERSATIONS
  *          load model PORT CONVERSATIONS
- * Opens them, has one question answered in each, and prints "ready". A line
- * "go MILLISECONDS" on standard input lets all of them ask for so long; then one
- * line says what it came to: MESSAGES NANOSECONDS P50_NS P99_NS. Ends with its
- * input, after a last look whether anything came that should not.
+ * Opens them all at once, has one question answered in each, and prints "ready".
+ * A line "go MILLISECONDS" on standard input lets all of them ask for so long;
+ * then one line says what it came to: MESSAGES NANOSECONDS P50_NS P99_NS. Ends
+ * with its input, after a last look whether anything came that should not.
  *
  * Every question has a word of its own that the answer must consist of (#echo of
  * the practice model). A wrong, second or missing answer ends with status 1. */
@@ -18,7 +18,6 @@
 #include "tests/bench/model.h"
 #include "tests/bench/wire.h"
 
-#define OPENING_MAX 32U       /* at the same time */
 #define ANSWER_TIMEOUT_MS 20000
 #define QUIET_MS 100          /* nothing came for so long: nothing more comes */
 #define WORD_BYTES 32U
@@ -38,7 +37,7 @@ static struct {
     bool model;               /* asked directly */
     int poller, port;
     struct person *people;
-    unsigned n, opened, ready;
+    unsigned n, ready;
     int64_t until_ns;         /* who has an answer before asks again */
     unsigned waiting;         /* for an answer */
     int64_t *latencies;       /* of what was answered since "go" */
@@ -85,13 +84,13 @@ static void note_latency(int64_t ns)
     load.latencies[load.answers++] = ns;
 }
 
-static void open_next(void)
+static void open_one(unsigned number)
 {
     static const char upgrade[] = "GET /chat/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
                                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                                   "Sec-WebSocket-Key: " WS_KEY "\r\n\r\n";
-    struct person *p = &load.people[load.opened];
-    p->number = load.opened++;
+    struct person *p = &load.people[number];
+    p->number = number;
     end_connect(&p->end, load.poller, load.port);
     if (load.model) {
         ask(p);
@@ -110,8 +109,8 @@ static void answered(struct person *p, struct span text)
     load.waiting--;
     if (load.until_ns > 0)
         note_latency(now - p->asked_ns);
-    else if (++load.ready, load.opened < load.n)
-        open_next();
+    else
+        load.ready++;
     if (now < load.until_ns)
         ask(p);
 }
@@ -199,8 +198,8 @@ static bool turn(int timeout_ms)
 static void turn_or_die(void)
 {
     if (!turn(ANSWER_TIMEOUT_MS))
-        die("%u of %u conversations got no answer within %d ms", load.waiting + load.opened - load.ready, load.n,
-            ANSWER_TIMEOUT_MS);
+        die("%u of %u conversations got no answer within %d ms",
+            load.ready < load.n ? load.n - load.ready : load.waiting, load.n, ANSWER_TIMEOUT_MS);
 }
 
 /* --- the measured while --- */
@@ -241,8 +240,8 @@ int main(int argc, char **argv)
     load.people = calloc(load.n, sizeof *load.people);
     load.poller = epoll_create1(EPOLL_CLOEXEC);
     allow_many_files();
-    while (load.opened < load.n && load.opened < OPENING_MAX)
-        open_next();
+    for (unsigned i = 0; i < load.n; i++)
+        open_one(i);
     while (load.ready < load.n)
         turn_or_die();
     puts("ready");
