@@ -33,6 +33,7 @@ struct turn {
     const struct model_conf *model;
     struct question *questions;  /* what is answered, ascending seq; the last one leads */
     struct question *lead;
+    const char **answers;        /* their ids, borrowed, NULL-terminated; NULL if there is only one */
     int64_t ask;                 /* leads the questions of the prompt; another than lead with /retry */
     int64_t supersedes;
     struct buf messages;         /* of the request */
@@ -80,6 +81,7 @@ static void turn_free(struct turn *t)
     completion_cancel(&t->completion);
     timer_cancel(&t->timer);
     defer_cancel(&t->flush);
+    free(t->answers);
     free_questions(&t->questions);
     buf_free(&t->messages);
     buf_free(&t->text);
@@ -145,18 +147,15 @@ static void ended(void *arg, const struct ending *end)
     next_ready(ch->core);
 }
 
-static char **question_ids(const struct turn *t)
+static char **copy_ids(const char *const *ids)
 {
-    struct question *q;
     size_t n = 0;
-    DL_COUNT(t->questions, q, n);
-    if (n < 2)
-        return NULL;
-    char **ids = mem_array(n + 1, sizeof(*ids));
-    n = 0;
-    DL_FOREACH(t->questions, q)
-        ids[n++] = mem_dup(q->id);
-    return ids;
+    while (ids[n])
+        n++;
+    char **copy = mem_array(n + 1, sizeof(*copy));
+    for (size_t i = 0; i < n; i++)
+        copy[i] = mem_dup(ids[i]);
+    return copy;
 }
 
 static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const char *finish)
@@ -167,7 +166,7 @@ static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const
     typing(t, false);
     set_state(t, TURN_STORING);
     struct ending *end = ending_new(t->ch, t->lead->seq, t->lead->id);
-    end->answers = question_ids(t);
+    end->answers = t->answers ? copy_ids(t->answers) : NULL;
     end->outcome = outcome;
     end->notice = outcome == STORE_NOTICED;
     end->shown = t->shown;
@@ -238,6 +237,7 @@ static void fill(const struct turn *t, struct msg_out *m)
         .first = !t->shown,
         .reply_to = t->lead->id,
         .reply_seq = t->lead->seq,
+        .answers = t->answers,
     };
 }
 
@@ -437,6 +437,20 @@ static void on_timer(void *arg)
         turn_kick(t);
 }
 
+static const char **question_ids(struct question *list)
+{
+    struct question *q;
+    size_t n;
+    DL_COUNT(list, q, n);
+    if (n < 2)
+        return NULL;
+    const char **ids = mem_array(n + 1, sizeof(*ids));
+    n = 0;
+    DL_FOREACH(list, q)
+        ids[n++] = q->id;
+    return ids;
+}
+
 static void take(struct channel *ch, struct question *q, struct question **list)
 {
     channel_dequeue(ch, q);
@@ -465,6 +479,7 @@ static void choose(struct turn *t)
         ending_silent(ch, dropped);
     t->lead = t->questions->prev; /* utlist: the head's prev is the tail */
     t->ask = t->lead->seq;
+    t->answers = question_ids(t->questions);
 }
 
 /* Entries carry the turn that they belong to, so that prompt and trimming see it whole. */

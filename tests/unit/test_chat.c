@@ -27,6 +27,7 @@ struct event {
     char kind[12]; /* "ack", "dup", "refused", "first", "edit", "final", "silent" */
     char *id, *text, *reply_to, *finish;
     int64_t seq, reply_seq;
+    size_t answers; /* messages that it names, if several were answered at once */
     bool notice;
     enum err_code error;
 };
@@ -92,6 +93,8 @@ static void record(struct world *w, const struct msg_out *m)
     e->finish = mem_dup(m->finish);
     e->seq = m->seq;
     e->reply_seq = m->reply_seq;
+    while (m->answers && m->answers[e->answers])
+        e->answers++;
     e->notice = m->notice;
     e->error = m->error;
 }
@@ -398,6 +401,8 @@ static void merged(void **state)
     const struct event *second = nth(w, "final", 1);
     assert_string_equal(second->reply_to, "3");
     assert_non_null(strstr(second->text, "two")); /* both were asked together */
+    assert_int_equal(second->answers, 2);
+    assert_int_equal(nth(w, "first", 1)->answers, 2); /* and so says its first part already */
     settle(w);
     restart(w);
     settle(w);
