@@ -41,27 +41,31 @@ class Daemon:
         self.port = 0
         self.configure(**(settings or {}))
 
-    def configure(self, bot="", account="", practice="delay_ms = 0; chunk_ms = 0;", model="", more="", channels=None,
-                  port=None, data="data"):
-        """Writes the configuration; port None keeps the port of the last start."""
+    def configure(self, bot="", account="", practice="delay_ms = 0; chunk_ms = 0;", model="", models="", bots="", more="",
+                  channels=None, port=None, data="data"):
+        """Writes the configuration; port None keeps the port of the last start.
+        bot, account, practice, model: more settings of the one that is always there; bots, models: more of them."""
         if channels is None:
             channels = '{ match = "web:*"; bot = "bo"; }'
+        for setting in ("messages_per_minute = 0;", "open_rooms = true;", "demo = true;"):
+            if setting.split()[0] not in account:
+                account += " " + setting
         self.config.write_text(f"""
 data_dir = "{data}";
 listen = {{ address = "127.0.0.1"; port = {self.port if port is None else port}; }};
-models = ( {{ name = "p"; api = "practice"; practice = {{ {practice} }}; {model} }} );
-bots = ( {{ name = "bo"; model = "p"; {bot} }} );
-accounts = ( {{ name = "web"; adapter = "webchat"; messages_per_minute = 0; open_rooms = true; demo = true; {account} }} );
+models = ( {{ name = "p"; api = "practice"; practice = {{ {practice} }}; {model} }} {models} );
+bots = ( {{ name = "bo"; model = "p"; {bot} }} {bots} );
+accounts = ( {{ name = "web"; adapter = "webchat"; {account} }} );
 channels = ( {channels} );
 {more}
 """)
         self.config.chmod(0o600)
 
-    def spawn(self):
+    def spawn(self, env=None):
         self.mark = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([self.binary, "run", "-c", str(self.config)], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+                                            stdout=log, stderr=log, env={**os.environ, **(env or {})})
         return self
 
     def new_log(self):
@@ -69,8 +73,8 @@ channels = ( {channels} );
             log.seek(self.mark)
             return log.read().decode(errors="replace")
 
-    def start(self):
-        self.spawn()
+    def start(self, env=None):
+        self.spawn(env)
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             found = re.search(r"ready: open http://[^/]*:(\d+)/", self.new_log())
@@ -81,6 +85,31 @@ channels = ( {channels} );
                 break
             time.sleep(0.01)
         pytest.fail(f"the daemon did not start:\n{self.new_log()}")
+
+    def refused(self, env=None):
+        """Starts a daemon that cannot start: (exit status, what it said)."""
+        self.spawn(env)
+        try:
+            status = self.process.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            pytest.fail(f"the daemon started:\n{self.new_log()}")
+        self.check_log()
+        return status, self.new_log()
+
+    def logs(self, text, seconds=STOP_SECONDS):
+        """Waits until the log since the last start has the text."""
+        end = time.monotonic() + seconds
+        while text not in self.new_log():
+            assert time.monotonic() < end, f"{text!r} never came:\n{self.new_log()}"
+            time.sleep(0.01)
+
+    def reload(self, text="was read again"):
+        """SIGHUP, and what the log says about it."""
+        self.mark = self.log.stat().st_size
+        self.process.send_signal(signal.SIGHUP)
+        self.logs(text)
 
     def kill(self):
         """Power cut: no chance to say anything."""
