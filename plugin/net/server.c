@@ -120,20 +120,35 @@ static int bound_port(int fd)
     return ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port);
 }
 
+static const char *advice(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return "; stop the program that uses it, or set another port in listen";
+    case EADDRNOTAVAIL:
+        return "; this machine has no such address, set one of its own in listen";
+    case EACCES:
+        return "; set a port of 1024 or above in listen, or give the program CAP_NET_BIND_SERVICE";
+    default:
+        return "";
+    }
+}
+
 static enum err_code start_listening(struct server *s, struct err *e)
 {
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *ai;
     char port[16];
-    int rc;
+    int rc, error;
 
     snprintf(port, sizeof port, "%d", s->port);
     rc = getaddrinfo(s->address, port, &hints, &ai);
     if (rc != 0)
         return err_set(e, ERR_IO, "cannot listen on %s port %d: %s", s->address, s->port, gai_strerror(rc));
     s->fd = listen_at(ai);
+    error = errno;
     freeaddrinfo(ai);
     if (s->fd < 0)
-        return err_set(e, ERR_IO, "cannot listen on %s port %d: %s", s->address, s->port, strerror(errno));
+        return err_set(e, ERR_IO, "cannot listen on %s port %d: %s%s", s->address, s->port, strerror(error), advice(error));
     s->port = bound_port(s->fd);
     s->watch = watch_new(s->loop, s->fd, WATCH_READ, on_listen, s);
     if (!s->watch)

@@ -126,6 +126,7 @@ static void test_port_in_use(void **state)
     assert_non_null(strstr(e.text, "127.0.0.1"));
     assert_non_null(strstr(e.text, port));
     assert_non_null(strstr(e.text, "in use"));
+    assert_non_null(strstr(e.text, "set another port")); /* what to do about it */
 }
 
 static void test_bad_address(void **state)
