@@ -110,10 +110,13 @@ static void on_widget(void *arg, struct http_in *req)
         serve(req, "widget.js", FRESH SHARED);
 }
 
+/* The pages lie among the assets, so these carry the pages' policy too. */
 static void on_asset(void *arg, struct http_in *req)
 {
-    if (!refused(arg, req))
-        serve(req, http_in_path(req) + strlen(ASSETS), FRESH);
+    const struct webchat *w = arg;
+
+    if (!refused(w, req))
+        serve(req, http_in_path(req) + strlen(ASSETS), w->page_headers);
 }
 
 void site_routes(struct webchat *w, struct server *server)
