@@ -19,6 +19,7 @@
  * bounds what one reader gets at 64 KB a second. */
 #define EDIT_BYTES_PER_MS 64
 #define LENGTH_MARK "…"
+#define TYPING_AFTER_MS 150 /* an answer that comes at once needs no "is typing" before it */
 
 #define CROWD_TURNS 64 /* at once: their memory is worth giving back */
 #define REST_MS 500    /* without a turn, before it is */
@@ -40,10 +41,10 @@ struct turn {
     struct completion *completion;
     struct buf text;             /* of the answer so far */
     int64_t first_text_ms, next_edit_ms;
-    bool shown, restarted, cancelled;
+    bool shown, restarted, cancelled, typing;
     char id[ANSWER_ID_BYTES];
     struct defer flush;
-    struct timer timer;          /* next edit, or next try to bind */
+    struct timer timer;          /* next try to bind; then "is typing"; then the next edit */
 };
 
 static const char *state_name(enum turn_state s)
@@ -61,6 +62,9 @@ static void set_state(struct turn *t, enum turn_state s)
 static void typing(struct turn *t, bool on)
 {
     struct adapter *a = t->ch->adapter;
+    if (t->typing == on)
+        return;
+    t->typing = on;
     if (a && a->ops->typing)
         a->ops->typing(a, t->ch->chat, t->ch->thread, on);
 }
@@ -388,7 +392,7 @@ static void ask(struct turn *t)
     }
     struct completion_request req = { t->model, buf_str(&t->messages), t->messages.len };
     set_state(t, TURN_ASKING);
-    typing(t, true);
+    timer_set(&t->timer, TYPING_AFTER_MS);
     t->completion = completion_start(ch->core->env.models, &req, &handler, t);
 }
 
@@ -431,10 +435,13 @@ static void bind(struct turn *t)
 static void on_timer(void *arg)
 {
     struct turn *t = arg;
-    if (t->state == TURN_BINDING)
+    if (t->state == TURN_BINDING) {
         bind(t);
-    else
-        turn_kick(t);
+        return;
+    }
+    if (!t->shown)
+        typing(t, true);
+    turn_kick(t);
 }
 
 static const char **question_ids(struct question *list)

@@ -327,7 +327,9 @@ def test_typing(site, run, room):
             await a.send({"type": "typing"})
             await b.until(lambda: any(f["type"] == "typing" for f in b.frames))
             assert b.frames[-1] == {"type": "typing", "from": "Ann", "on": True}
-            await a.ask("1", "@bo #sleep 50 #echo x")
+            await a.ask("0", "@bo #echo at once")  # nothing to wait for, nothing to announce
+            assert not [f for f in a.frames if f["type"] == "typing"]
+            await a.ask("1", "@bo #sleep 500 #echo x")
             kinds = [(f["from"], f["on"]) for f in a.frames if f["type"] == "typing"]
             assert kinds[0] == ("bot", True)
             await a.until(lambda: [f["on"] for f in a.frames if f["type"] == "typing"][-1] is False)
