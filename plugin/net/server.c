@@ -134,20 +134,6 @@ static const char *advice(int error)
     }
 }
 
-static const char *advice(int error)
-{
-    switch (error) {
-    case EADDRINUSE:
-        return "; stop the program that uses it, or set another port in listen";
-    case EADDRNOTAVAIL:
-        return "; this machine has no such address, set one of its own in listen";
-    case EACCES:
-        return "; set a port of 1024 or above in listen, or give the program CAP_NET_BIND_SERVICE";
-    default:
-        return "";
-    }
-}
-
 static enum err_code start_listening(struct server *s, struct err *e)
 {
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *ai;
