@@ -188,6 +188,15 @@ static void test_stop_listening(void **state)
 }
 
 /* Without descriptors connections wait, and come in when there are some again. */
+/* valgrind keeps descriptors for itself above the limit that it shows us, so a
+ * connection too many is accepted all the same, and then dropped by valgrind. */
+static bool under_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+
+    return preload && strstr(preload, "vgpreload");
+}
+
 static void test_out_of_descriptors(void **state)
 {
     static int spare[1 << 16];
@@ -195,6 +204,8 @@ static void test_out_of_descriptors(void **state)
     struct tcp r;
 
     (void)state;
+    if (under_valgrind())
+        skip();
     while (n < (1 << 16) && (fd = dup(STDIN_FILENO)) >= 0)
         spare[n++] = fd;
     assert_true(n > 0 && n < (1 << 16));
