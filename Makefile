@@ -224,13 +224,15 @@ torture: build/asan/warbler build/warbler ## kill the daemon again and again, at
 bench: build/warbler build/bench/floor build/bench/load ## measure, and print the table
 	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run
 
+# The service may write below /var/lib/warbler only, so that is where the sample keeps its data.
 install: build/warbler build/gen/warbler.conf.5 ## install below DESTDIR= and PREFIX=/usr/local
 	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)'
 	$(INSTALL) -m 755 build/warbler '$(DESTDIR)$(BINDIR)/warbler'
 	$(INSTALL) -m 644 config/warbler.1 '$(DESTDIR)$(MANDIR)/man1/warbler.1'
 	$(INSTALL) -m 644 build/gen/warbler.conf.5 '$(DESTDIR)$(MANDIR)/man5/warbler.conf.5'
-	$(INSTALL) -m 644 README.md LICENSE config/warbler.conf.example '$(DESTDIR)$(DOCDIR)'
-	sed 's|@BINDIR@|$(BINDIR)|g; s|@DOCDIR@|$(DOCDIR)|g' config/warbler.service.in > '$(DESTDIR)$(UNITDIR)/warbler.service'
+	$(INSTALL) -m 644 README.md README.zh-CN.md LICENSE '$(DESTDIR)$(DOCDIR)'
+	sed 's|^#data_dir = .*|data_dir = "/var/lib/warbler";|' config/warbler.conf.example | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(DOCDIR)/warbler.conf.example'
+	sed 's|@BINDIR@|$(BINDIR)|' config/warbler.service.in | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/warbler.service'
 
 uninstall: ## remove what install put there
 	rm -f '$(DESTDIR)$(BINDIR)/warbler' '$(DESTDIR)$(MANDIR)/man1/warbler.1' '$(DESTDIR)$(MANDIR)/man5/warbler.conf.5' \
