@@ -217,8 +217,8 @@ fuzzers: $(fuzz_BINARIES)
 fuzz: $(if $(T),build/fuzz/tests/fuzz/fuzz_$(T),$(fuzz_BINARIES)) ## fuzz T=name (all without T) for SECONDS=60
 	@scripts/fuzz $(SECONDS) $(filter-out deps,$^)
 
-torture: build/asan/warbler build/warbler ## kill the daemon again and again, at random moments
-	@$(E2E_ENV) WARBLER_KILL_ROUNDS='$(or $(ROUNDS),300)' WARBLER_KILL_SEED='$(or $(SEED),random)' \
+torture: build/asan/warbler build/warbler ## kill the daemon ROUNDS=200 times in the midst of MESSAGES=2000, as SEED= says
+	@$(E2E_ENV) KILL_ROUNDS='$(or $(ROUNDS),200)' KILL_MESSAGES='$(or $(MESSAGES),2000)' $(if $(SEED),KILL_SEED='$(SEED)') \
 	    $(PYTHON) scripts/test-run --e2e tests/e2e/test_kill.py
 
 bench: build/warbler build/bench/floor build/bench/load ## measure, and print the table
