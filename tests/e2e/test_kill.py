@@ -9,11 +9,13 @@ import aiohttp
 import pytest
 
 VISITORS = 20
-MESSAGES = int(os.environ.get("KILL_MESSAGES", "500"))
 KILLS = int(os.environ.get("KILL_ROUNDS", "20"))
+MESSAGES = int(os.environ.get("KILL_MESSAGES", 25 * KILLS))
+SEED = int(os.environ.get("KILL_SEED", random.randrange(10**6)))
 PAUSE_SECONDS = (0.15, 0.6)  # between the daemon being ready and its end
 ROOMS = ("red", "blue")      # every fourth visitor talks in one of them
-TOTAL_SECONDS = 600
+SPEAK_SECONDS = KILLS * 0.5 * VISITORS / MESSAGES  # between two messages of one visitor: they last as long as the killing
+TOTAL_SECONDS = 300 + 5 * KILLS
 
 
 class Visitor:
@@ -51,7 +53,7 @@ class Visitor:
                     own = self.to_say[0]
                     await self.chat.say(own, texts[own])
                     self.to_say.pop(0)
-                    await asyncio.sleep(self.dice.random() * 0.15)
+                    await asyncio.sleep(self.dice.random() * 2 * SPEAK_SECONDS)
                 await self.chat.until(self.is_done)
             except (ConnectionError, OSError, aiohttp.ClientError):
                 pass
@@ -121,7 +123,7 @@ async def scenario(daemon, dice):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [20261121, int(os.environ.get("KILL_SEED", random.randrange(10**6)))])
+@pytest.mark.parametrize("seed", [20261121, SEED])
 def test_kill(make_daemon, run, seed):
     print(f"seed {seed}")
     daemon = make_daemon().start()
