@@ -161,6 +161,7 @@ def test_growing_text_ends_like_whole_text(browser, case):
     assert grown == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES["hostile"], ids=name_of)
 def test_time_is_linear(browser, case):
     body = """

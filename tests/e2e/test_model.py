@@ -172,7 +172,7 @@ class Model:
 async def start(daemon, model, settings="", bot=""):
     daemon.configure(
         models=f""", {{ name = "m"; base_url = "http://127.0.0.1:{model.port}/v1"; model = "gpt-x"; api_key = "env:TEST_KEY";
-        first_byte_timeout = "1s"; idle_timeout = "1s"; retry_ceiling = "5s"; {settings} }}""",
+        first_byte_timeout = "500ms"; idle_timeout = "500ms"; retry_ceiling = "5s"; {settings} }}""",
         bots=f', {{ name = "mb"; model = "m"; {bot} }}', channels='{ match = "web:*"; bot = "mb"; }',
         more='log = { level = "debug"; };')
     await asyncio.to_thread(daemon.start, {"TEST_KEY": KEY})
@@ -328,12 +328,12 @@ def test_retry_after_is_waited_for(make_daemon, run):
     daemon = make_daemon()
 
     async def scenario():
-        async with Model({"busy": [failing(429, "Retry-After: 2\r\n"), good]}) as model:
+        async with Model({"busy": [failing(429, "Retry-After: 1\r\n"), good]}) as model:
             await start(daemon, model)
             async with daemon.chat() as c:
                 begin = asyncio.get_running_loop().time()
                 assert (await c.ask("1", "busy"))["text"] == GOOD
-                assert 2 <= asyncio.get_running_loop().time() - begin < 4
+                assert 1 <= asyncio.get_running_loop().time() - begin < 3
     run(scenario())
 
 

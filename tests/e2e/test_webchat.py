@@ -404,7 +404,7 @@ def test_names_in_rooms_only(site, run, room):
 def test_streamed_answer(site, run):
     async def scenario():
         async with site.chat() as c:
-            final = await c.ask("1", "#len 600 hello")
+            final = await c.ask("1", "#len 160 hello")
             events = [f for f in c.frames if f["type"] in ("message", "edit")]
             assert len(events) > 3 and [f["type"] for f in events] == ["message"] + ["edit"] * (len(events) - 1)
             assert [f["done"] for f in events] == [False] * (len(events) - 1) + [True]
@@ -417,7 +417,7 @@ def test_streamed_answer(site, run):
 def test_unstreamed_answer(site, run):
     async def scenario():
         async with site.chat(room="whole-1") as c:
-            await c.ask("1", "#len 600 hello")
+            await c.ask("1", "#len 160 hello")
             events = [f for f in c.frames if f["type"] in ("message", "edit")]
             assert len(events) == 1 and events[0]["done"]
     run(scenario())
@@ -426,8 +426,8 @@ def test_unstreamed_answer(site, run):
 def test_restarted_answer_replaces(site, run):
     async def scenario():
         async with site.chat() as c:
-            final = await c.ask("1", "#fail cut once #len 400 hello")
-            assert len(c.finals) == 1 and "notice" not in final and len(final["text"]) == 400
+            final = await c.ask("1", "#fail cut once #len 120 hello")
+            assert len(c.finals) == 1 and "notice" not in final and len(final["text"]) == 120
     run(scenario())
 
 
@@ -471,7 +471,7 @@ def test_dedupe_after_kill(make_daemon, run):
 
 def test_answer_goes_on_after_kill(make_daemon, run):
     daemon = make_daemon(practice="delay_ms = 0; chunk_ms = 20; chunk_chars = 4;").start()
-    daemon.configure(practice="delay_ms = 200; chunk_ms = 5; chunk_chars = 4;")
+    daemon.configure(practice="delay_ms = 100; chunk_ms = 2; chunk_chars = 8;")
 
     async def scenario():
         c = daemon.chat()
@@ -538,7 +538,7 @@ def test_last_beyond_the_newest(site, run):
 def test_last_within_a_streamed_answer(site, run):
     async def scenario():
         async with site.chat() as c:
-            await c.say("1", "#len 800 hello")
+            await c.say("1", "#len 400 hello")
             await c.until(lambda: sum(f["type"] == "edit" for f in c.frames) > 2)
             mark = c.last
             async with site.chat(visitor=c.visitor, last=mark) as running, site.chat(visitor=c.visitor) as fresh:
@@ -927,18 +927,18 @@ def shown(all_events):
 
 def test_sse(site, run):
     async def scenario():
-        all_events = await events(site, "#len 400 hello")
+        all_events = await events(site, "#len 120 hello")
         *parts, done = all_events
         assert done["done"] is True and done["finish_reason"] == "stop" and done["usage"]["total_tokens"]
         assert len(parts) > 3 and all(set(p) == {"delta"} for p in parts)
-        assert shown(parts) == done["reply"] and len(done["reply"]) == 400 and done["conversation"].startswith("c")
+        assert shown(parts) == done["reply"] and len(done["reply"]) == 120 and done["conversation"].startswith("c")
     run(scenario())
 
 
 def test_sse_replace(site, run):
     async def scenario():
-        *parts, done = await events(site, "#fail cut once #len 400 hello")
-        assert any("replace" in p for p in parts) and shown(parts) == done["reply"] and len(done["reply"]) == 400
+        *parts, done = await events(site, "#fail cut once #len 120 hello")
+        assert any("replace" in p for p in parts) and shown(parts) == done["reply"] and len(done["reply"]) == 120
     run(scenario())
 
 
@@ -973,14 +973,14 @@ def test_idempotency_key_while_killed(make_daemon, run):
     key = {"Idempotency-Key": "k1"}
 
     async def scenario():
-        asked = asyncio.create_task(post(daemon, "#sleep 2000 #echo one", key))
+        asked = asyncio.create_task(post(daemon, "#sleep 700 #echo one", key))
         while not value(await metrics(daemon), "warbler_messages_received_total"):
             await asyncio.sleep(0.01)
         await asyncio.to_thread(daemon.kill)
         with pytest.raises(aiohttp.ClientError):
             await asked
         await asyncio.to_thread(daemon.start)
-        status, _, body = await post(daemon, "#sleep 2000 #echo one", key)
+        status, _, body = await post(daemon, "#sleep 700 #echo one", key)
         assert status == 200 and body["reply"] == "one"
         history = await post(daemon, "#history", conversation=body["conversation"])
         assert history[2]["reply"].startswith("4 messages")
@@ -1106,7 +1106,7 @@ def test_reload(make_daemon, run):
     async def scenario():
         assert await system() == "1. system: Old."
         async with daemon.chat() as c:  # stays connected over these reloads, and its answer goes on
-            await c.say("1", "#sleep 1000 #echo survived")
+            await c.say("1", "#sleep 600 #echo survived")
             await c.until(lambda: "1" in c.acks)
             daemon.configure(bot='system_prompt = "New.";')
             await asyncio.to_thread(daemon.reload)
@@ -1122,7 +1122,7 @@ def test_reload(make_daemon, run):
             await asyncio.to_thread(daemon.reload, "the old configuration stays")
             assert await system() == "1. system: New."
             assert (await c.answer_to("1"))["text"] == "survived"
-            await c.say("long", "#sleep 1000 #echo survived again")
+            await c.say("long", "#sleep 600 #echo survived again")
             await c.until(lambda: "long" in c.acks)
             daemon.configure(account="messages_per_minute = 1;")  # an account begins anew with new settings
             await asyncio.to_thread(daemon.reload)
