@@ -29,6 +29,7 @@ struct chat {
     struct timer rest;
     bool draining;
     unsigned commits;           /* writes under way, of all channels */
+    int64_t complained_ms;      /* when the log last heard of a message that could not be written */
     struct pending *pending;
     struct outbox *outbox;
 };

@@ -16,6 +16,7 @@
 
 #define NAME_BYTES_MAX 1024U
 #define ID_BYTES_MAX 512U
+#define COMPLAIN_AGAIN_MS 60000
 
 /* A message on its way in. */
 struct inbound {
@@ -143,6 +144,16 @@ static void take_new(struct inbound *in)
     turn_next(ch);
 }
 
+/* A full disk refuses every message; the log need not have a line for each. */
+static void complain(struct inbound *in, const struct err *e)
+{
+    int64_t now = clock_mono_ms();
+    if (in->core->complained_ms && now - in->core->complained_ms < COMPLAIN_AGAIN_MS)
+        return;
+    in->core->complained_ms = now;
+    log_error("chat", "cannot write a message of channel %s: %s", in->ch->name, e->text);
+}
+
 static void stored(void *arg, const struct store_accepted *r, const struct err *e)
 {
     struct inbound *in = arg;
@@ -150,7 +161,7 @@ static void stored(void *arg, const struct store_accepted *r, const struct err *
     ch->commits--;
     in->core->commits--;
     if (e->code) {
-        log_error("chat", "cannot write a message of channel %s: %s", ch->name, e->text);
+        complain(in, e);
         metric_add(METRIC_MESSAGES_REFUSED, 1);
         tell(in, NULL, e);
     } else {

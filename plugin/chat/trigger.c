@@ -83,7 +83,7 @@ bool trigger_mention(const char *text, size_t len, const char *name, size_t *end
         const char *start = buf_str(&hay);
         for (const char *at = start; (at = strstr(at, needle.data)); at++) {
             const char *end = at + needle.len;
-            if (is_name_letter((unsigned char)*end))
+            if (is_name_letter((unsigned char)*end) || (at > start && is_name_letter((unsigned char)at[-1])))
                 continue;
             found = true;
             if (at == start && text[0] == '@' && strncasecmp(text + 1, name, strlen(name)) == 0)

@@ -32,9 +32,9 @@ struct trigger_in {
 enum trigger_kind trigger_match(const struct trigger_in *in, size_t *skip_r);
 const char *trigger_name(enum trigger_kind kind); /* as in the configuration */
 
-/* True if text has "@name", case folded, not followed by a letter or digit of
- * the Latin alphabet ("@bob" is not in "@bobby"; "@bob你好" is a mention). *end_r:
- * behind the mention if it stands at the front, else 0. */
+/* True if text has "@name", case folded, without a letter or digit of the Latin
+ * alphabet before or behind it ("@bob" is not in "@bobby", nor in "a@bob.example";
+ * "你好@bob你好" is a mention). *end_r: behind the mention if it stands at the front, else 0. */
 bool trigger_mention(const char *text, size_t len, const char *name, size_t *end_r);
 
 #endif

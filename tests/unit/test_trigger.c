@@ -39,6 +39,8 @@ static void table(void **state)
         { all, "hi @bob", false, false, false, 0, 0, 0 },
         { all, "@bob and @bo", false, false, false, 0, TRIGGER_MENTION, 0 },
         { all, "mail me at x@bo_x", false, false, false, 0, 0, 0 },
+        { all, "mail me at x@bo.example", false, false, false, 0, 0, 0 },
+        { all, "你好@bo", false, false, false, 0, TRIGGER_MENTION, 0 },
         { all, "hello", false, true, false, 0, TRIGGER_MENTION, 0 },
         { all, "hello", false, false, true, 0, TRIGGER_REPLY, 0 },
         { all, "HELP me", false, false, false, 0, TRIGGER_KEYWORD, 0 },
