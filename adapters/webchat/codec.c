@@ -267,6 +267,8 @@ void put_edit(struct buf *out, const struct msg_out *m)
     str(out, "id", m->id);
     strn(out, "text", m->text, m->len);
     flag(out, "done", m->done);
+    if (m->notice) /* took the place of an answer that people saw begin */
+        flag(out, "notice", true);
     end(out);
 }
 

@@ -189,7 +189,7 @@ static void bot_frames(void **state)
     written("{\"type\":\"message\",\"seq\":9,\"id\":\"m7\",\"from\":\"bot\",\"text\":\"hi\",\"done\":true,"
             "\"reply_to\":\"a\",\"reply_seq\":8,\"notice\":true,\"answers\":[\"a\",\"b\"]}");
     put_edit(&out, &m);
-    written("{\"type\":\"edit\",\"seq\":9,\"id\":\"m7\",\"text\":\"hi\",\"done\":true}");
+    written("{\"type\":\"edit\",\"seq\":9,\"id\":\"m7\",\"text\":\"hi\",\"done\":true,\"notice\":true}");
 }
 
 static void peoples_frames(void **state)

@@ -80,7 +80,8 @@ export class Conversation {
     this.#saw(frame.seq);
     const item = this.#byId.get(frame.id);
     if (!item) return this.#botMessage(frame);
-    if (!item.done) this.#change(item, { text: String(frame.text ?? ""), done: Boolean(frame.done) });
+    const notice = item.notice || Boolean(frame.notice);
+    if (!item.done) this.#change(item, { text: String(frame.text ?? ""), done: Boolean(frame.done), notice });
     return item;
   }
 
