@@ -97,7 +97,7 @@ REFUSED = {
     "no-such-model": ([failing(404, code="model_not_found")], "does not exist", "模型不存在"),
     "too-long": ([failing(400, code="context_length_exceeded")], "too long", "对话太长"),
     "bad-parameter": ([failing(400, param="top_k")], "refused the request", "拒绝了请求"),
-    "filtered": ([stream(PROVIDER, finish="content_filter")], "content filter", "安全过滤"),
+    "filtered": ([stream("half an answer", finish="content_filter")], "content filter", "安全过滤"),
     "long-wait": ([failing(429, "Retry-After: 3600\r\n")], "too many questions", "提问过多"),
     "always-500": ([failing(500)] * 3, *SERVER),
     "always-502-html": ([whole(502, f"<html>{PROVIDER}</html>", "text/html")] * 3, *SERVER),

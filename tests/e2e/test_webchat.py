@@ -1128,6 +1128,7 @@ def test_reload(make_daemon, run):
             await asyncio.to_thread(daemon.reload)
             await c.lost()
             assert c.closed_with == 1001
+            await asyncio.to_thread(daemon.logs, "web is online")  # 503 until then
             await c.connect()
             assert (await c.answer_to("long"))["text"] == "survived again"
             await c.say("2", "x")
