@@ -162,6 +162,7 @@ struct msg_past {
     const char *id;     /* people's: the sender's own id; else the host's id */
     const char *sender; /* people's key, or NULL */
     const char *name, *text, *reply_to; /* reply_to: as in msg_out and msg_in */
+    const char *const *answers; /* as in msg_out */
     const char *finish, *usage;
 };
 /* A page of a conversation, and how it stands at this moment: everything

@@ -238,6 +238,8 @@ void put_ack(struct buf *out, const char *id, int64_t seq)
 
 static void answers(struct buf *out, const char *const *ids)
 {
+    if (!ids || !ids[0])
+        return;
     key(out, "answers");
     for (size_t i = 0; ids[i]; i++) {
         buf_addc(out, i == 0 ? '[' : ',');
@@ -255,8 +257,7 @@ void put_answer(struct buf *out, const struct msg_out *m)
     strn(out, "text", m->text, m->len);
     flag(out, "done", m->done);
     replied(out, m->reply_to, m->reply_seq, m->notice);
-    if (m->answers && m->answers[0])
-        answers(out, m->answers);
+    answers(out, m->answers);
     end(out);
 }
 
@@ -298,8 +299,10 @@ void put_past(struct buf *out, const struct msg_past *m, const char *self)
         str(out, "client_id", m->id);
     str(out, "text", m->text);
     flag(out, "done", true);
-    if (m->from_bot)
+    if (m->from_bot) {
         replied(out, m->reply_to, m->reply_seq, m->notice);
+        answers(out, m->answers);
+    }
     end(out);
 }
 

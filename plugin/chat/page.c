@@ -42,6 +42,7 @@ static void fill(struct msg_past *p, const struct store_msg *m)
         .name = m->name,
         .text = m->text,
         .reply_to = m->reply_to,
+        .answers = m->answers,
         .finish = m->finish,
         .usage = m->usage,
     };

@@ -1,4 +1,6 @@
 /* Reading conversations back, and forgetting old ones. */
+#include <assert.h>
+
 #include "plugin/base/clock.h"
 #include "plugin/store/db.h"
 #include "plugin/store/job.h"
@@ -98,6 +100,39 @@ enum err_code load_work(struct db *db, struct job *job, struct err *e)
 }
 
 /* --- pages and single answers --- */
+/* Names the questions of those answers that have several, the leading one last
+ * (an answer replies to it). Followers and messages both come by the answer's
+ * number, so one walk does for all. */
+static enum err_code read_followers(struct db *db, struct job *job, int64_t channel, struct err *e)
+{
+    struct store_msg *m = job->rows.items, *end = m + job->rows.n;
+    if (m == end)
+        return ERR_OK;
+    struct query q = query_new(db, "SELECT answer, id, count(*) OVER (PARTITION BY answer)"
+                                   " FROM message INDEXED BY message_follower"
+                                   " WHERE channel = ? AND kind = 1 AND answer <> 0 AND turn <> seq"
+                                   " AND answer BETWEEN ? AND ? ORDER BY answer, seq");
+    bind_int(&q, channel);
+    bind_int(&q, m->seq);
+    bind_int(&q, end[-1].seq);
+    const char **next = NULL;
+    while (query_step(&q)) {
+        while (m < end && m->seq < column_int(&q, 0))
+            m++;
+        if (m == end || m->seq != column_int(&q, 0))
+            continue; /* the answer was dropped as too old, this question is a dead letter */
+        if (!m->answers) {
+            size_t n = (size_t)column_int(&q, 2);
+            m->answers = next = arena_alloc(job_arena(job), (n + 2) * sizeof *next);
+            next[n] = m->reply_to;
+            next[n + 1] = NULL;
+        }
+        assert(next);
+        *next++ = column_text(&q, 1, job_arena(job));
+    }
+    return query_end(&q, e);
+}
+
 enum err_code history_work(struct db *db, struct job *job, struct err *e)
 {
     const struct history_job *j = (const struct history_job *)job;
@@ -105,7 +140,8 @@ enum err_code history_work(struct db *db, struct job *job, struct err *e)
     bind_int(&q, j->channel);
     bind_int(&q, j->after);
     bind_int(&q, job_limit(j->limit));
-    return read_messages(&q, job, e);
+    enum err_code code = read_messages(&q, job, e);
+    return code ? code : read_followers(db, job, j->channel, e);
 }
 
 enum err_code answer_work(struct db *db, struct job *job, struct err *e)
@@ -115,7 +151,8 @@ enum err_code answer_work(struct db *db, struct job *job, struct err *e)
                                    " AND seq = (SELECT answer FROM message WHERE channel = ?1 AND seq = ?2)");
     bind_int(&q, j->channel);
     bind_int(&q, j->seq);
-    return read_messages(&q, job, e);
+    enum err_code code = read_messages(&q, job, e);
+    return code ? code : read_followers(db, job, j->channel, e);
 }
 
 /* --- store_prune --- */

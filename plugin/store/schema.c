@@ -73,7 +73,12 @@ static const char step_1[] =
     "CREATE INDEX fact_expiry ON fact (expires_ms) WHERE expires_ms > 0;"
     "CREATE TABLE beat (one INTEGER PRIMARY KEY CHECK (one = 1), time_ms INTEGER NOT NULL) STRICT;";
 
-const char *const schema_steps[] = { step_1 };
+/* Of what was answered at once, all but the message that led the turn, by the
+ * answer: empty for bots that answer one by one. */
+static const char step_2[] =
+    "CREATE INDEX message_follower ON message (channel, answer) WHERE kind = 1 AND answer <> 0 AND turn <> seq;";
+
+const char *const schema_steps[] = { step_1, step_2 };
 const size_t schema_n_steps = sizeof schema_steps / sizeof *schema_steps;
 
 static enum err_code read_number(struct db *db, const char *sql, int64_t *n_r, struct err *e)

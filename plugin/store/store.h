@@ -76,6 +76,8 @@ struct store_msg {
     const char *finish; /* BOT: finish reason or NULL */
     const char *usage;  /* BOT: JSON object or NULL */
     const char *platform_id; /* BOT, NOTICE: what store_out_sent told; read only, NULL where not known */
+    const char *const *answers; /* BOT, NOTICE: ids of all questions of the turn, NULL-terminated; NULL: one, or not asked
+                                   for; read only: store_history, store_answer */
 };
 
 struct store_channel {

@@ -597,9 +597,43 @@ def test_queue_merge(site, run):
             final = await c.answer_to("d")
             assert final["reply_to"] == "d" and final["answers"] == ["b", "c", "d"]
             assert final["reply_seq"] == c.acks["d"] and len(c.finals) == 2
-        async with site.chat(room="merger-1", last=0) as other:
-            await other.until(lambda: len(other.finals) == 2)
-            assert other.finals[1]["reply_to"] == "d"
+        await replayed_merged(site, "merger-1", final)
+    run(scenario())
+
+
+async def replayed_merged(site, room, final):
+    """Who comes later sees the answer to several messages as those did who were there."""
+    async with site.chat(room=room, last=0) as c:
+        await c.until(lambda: len(c.finals) == 2)
+        assert "answers" not in c.finals[0]
+        for name in ("id", "seq", "text", "reply_to", "reply_seq", "answers"):
+            assert c.finals[1][name] == final[name], name
+
+
+def test_queue_merge_over_a_crash(make_daemon, run):
+    daemon = make_daemon(bot='queue = "merge"; trigger = ("always");').start()
+
+    async def scenario():
+        async with daemon.chat(room="r") as c:
+            await pile_up(c)
+            final = await c.answer_to("d")
+        daemon.kill()
+        daemon.start()
+        await replayed_merged(daemon, "r", final)
+        async with daemon.chat(room="s") as c:
+            await c.say("a", "#sleep 300 #echo a")
+            await c.until(lambda: any(f["type"] == "typing" and f["on"] for f in c.frames))
+            for own in "bcd":
+                await c.say(own, f"#sleep 2000 #echo {own}")
+            await c.answer_to("a")
+            await c.until(lambda: c.frames[-1]["type"] == "typing" and c.frames[-1]["on"])  # of the three
+            daemon.kill()
+            await c.lost()
+        daemon.start()
+        async with daemon.chat(room="s", last=0) as c:
+            final = await c.answer_to("d")
+            assert final["answers"] == ["b", "c", "d"]
+        await replayed_merged(daemon, "s", final)
     run(scenario())
 
 

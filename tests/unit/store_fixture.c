@@ -123,6 +123,18 @@ static void keep(struct fixture *f, const char **s)
     *s = arena_dup(f->arena, *s);
 }
 
+static void keep_answers(struct fixture *f, struct store_msg *m)
+{
+    size_t n = 0;
+    while (m->answers && m->answers[n])
+        n++;
+    const char **copy = arena_alloc(f->arena, (n + 1) * sizeof *copy);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = arena_dup(f->arena, m->answers[i]);
+    if (m->answers)
+        m->answers = copy;
+}
+
 static void got_error(void *arg, const struct err *e)
 {
     finish_call(arg, e);
@@ -138,6 +150,7 @@ static void got_msgs(void *arg, const struct store_msg *msgs, size_t n, const st
                                  &m->platform_id };
         for (size_t j = 0; j < sizeof texts / sizeof *texts; j++)
             keep(f, texts[j]);
+        keep_answers(f, m);
     }
     finish_call(f, e);
 }

@@ -389,6 +389,49 @@ static void one_after_the_other(void **state)
     world_free(w);
 }
 
+struct page {
+    bool came;
+    size_t n, n_answers;   /* messages, and those that name what they answer */
+    char ids[64];          /* each followed by a space */
+};
+
+static void got_page(void *arg, const struct msg_page *page, const struct err *e)
+{
+    struct page *p = arg;
+    assert_int_equal(e->code, ERR_OK);
+    *p = (struct page){ .came = true, .n = page->n };
+    for (size_t i = 0; i < page->n; i++) {
+        const char *const *ids = page->msgs[i].answers;
+        p->n_answers += ids != NULL;
+        for (; ids && *ids; ids++) {
+            size_t len = strlen(p->ids);
+            snprintf(p->ids + len, sizeof(p->ids) - len, "%s ", *ids);
+        }
+    }
+}
+
+static void wait_for_page(struct world *w, const struct page *p)
+{
+    for (int i = 0; i < TURNS_MAX && !p->came; i++)
+        loop_turn(w->loop, true);
+    assert_true(p->came);
+}
+
+/* As the event did: messages 2 and 3 were answered at once, 1 alone. */
+static void assert_pages_say_the_same(struct world *w, int64_t seq_of_2)
+{
+    struct page past = { 0 }, answer = { 0 };
+    chat_history(w->chat, &w->account, "c", NULL, 0, 100, got_page, &past);
+    wait_for_page(w, &past);
+    assert_int_equal(past.n, 5);
+    assert_int_equal(past.n_answers, 1);
+    assert_string_equal(past.ids, "2 3 ");
+    chat_answer(w->chat, &w->account, "c", NULL, seq_of_2, got_page, &answer);
+    wait_for_page(w, &answer);
+    assert_int_equal(answer.n, 1);
+    assert_string_equal(answer.ids, "2 3 ");
+}
+
 static void merged(void **state)
 {
     (void)state;
@@ -404,9 +447,11 @@ static void merged(void **state)
     assert_int_equal(second->answers, 2);
     assert_int_equal(nth(w, "first", 1)->answers, 2); /* and so says its first part already */
     settle(w);
+    assert_pages_say_the_same(w, nth(w, "ack", 1)->seq);
     restart(w);
     settle(w);
     assert_int_equal(w->n, 0); /* all of them have their outcome */
+    assert_pages_say_the_same(w, 4);
     world_free(w);
 }
 

@@ -1,6 +1,8 @@
 /* store.h's history, pruning, facts and sign of life, over a real file. */
 #include "tests/unit/store_fixture.h"
 
+#include <stdio.h>
+
 #include "plugin/base/clock.h"
 
 static void assert_seqs(const struct fixture *f, const int64_t *seqs, size_t n)
@@ -66,6 +68,92 @@ static void test_history(void **state)
         assert_int_equal(fx_history(f, channel, empty[i].after, empty[i].limit), ERR_OK);
         assert_int_equal(f->n, 0);
     }
+}
+
+/* --- what was answered at once --- */
+static void assert_answers(const struct store_msg *m, const char *const *ids)
+{
+    size_t n = 0;
+    for (; ids[n]; n++) {
+        assert_non_null(m->answers);
+        assert_string_equal(m->answers[n], ids[n]);
+    }
+    assert_null(m->answers ? m->answers[n] : NULL);
+}
+#define ASSERT_ANSWERS(m, ...) assert_answers(m, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* Answers `seqs` at once with the message `answer`; the last one leads. */
+static void finish_merged(struct fixture *f, int64_t channel, const int64_t *seqs, size_t n, enum store_outcome outcome,
+                          int64_t answer)
+{
+    char lead[32];
+    snprintf(lead, sizeof lead, "m%lld", (long long)seqs[n - 1]);
+    struct store_msg m = { .seq = answer, .time_ms = 1000 * answer, .kind = STORE_BOT, .id = "b", .reply_to = lead, .text = "x" };
+    struct store_finish in = { .channel_id = channel, .lead = seqs[n - 1], .outcome = outcome, .answer = &m };
+    assert_int_equal(fx_turn_of(f, channel, seqs[n - 1], seqs, n, NULL, 0), ERR_OK);
+    assert_int_equal(fx_finish_full(f, &in), ERR_OK);
+}
+#define FINISH_MERGED(f, channel, outcome, answer, ...)                                                   \
+    finish_merged(f, channel, (const int64_t[]){ __VA_ARGS__ },                                           \
+                  sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), outcome, answer)
+
+static void test_history_tells_what_was_answered_at_once(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = 0;
+    for (int64_t seq = 1; seq <= 7; seq++)
+        channel = fx_accept_ok(f, "x", seq);
+    fx_accept_ok(f, "y", 2); /* numbers mean nothing elsewhere */
+    fx_accept_ok(f, "y", 3);
+    FINISH_MERGED(f, channel, STORE_ANSWERED, 8, 1);
+    FINISH_MERGED(f, channel, STORE_ANSWERED, 9, 2, 3, 4);
+    FINISH_MERGED(f, channel, STORE_NOTICED, 10, 5, 6);
+    FINISH_MERGED(f, f->accepted.channel_id, STORE_ANSWERED, 9, 2, 3);
+    fx_reopen(f);
+    for (int64_t after = 0; after <= 9; after += 3) { /* whether the questions are on the page or not */
+        assert_int_equal(fx_history(f, channel, after, 100), ERR_OK);
+        assert_int_equal(f->n, 10 - after);
+        for (size_t i = 0; i < f->n; i++)
+            if (f->msgs[i].seq == 9)
+                ASSERT_ANSWERS(&f->msgs[i], "m2", "m3", "m4");
+            else if (f->msgs[i].seq == 10)
+                ASSERT_ANSWERS(&f->msgs[i], "m5", "m6");
+            else
+                assert_null(f->msgs[i].answers);
+    }
+    for (int64_t seq = 2; seq <= 4; seq++) {
+        assert_int_equal(fx_answer_to(f, channel, seq), ERR_OK);
+        ASSERT_ANSWERS(f->msgs, "m2", "m3", "m4");
+    }
+    assert_int_equal(fx_answer_to(f, channel, 1), ERR_OK);
+    assert_null(f->msgs->answers);
+    assert_int_equal(fx_answer_to(f, channel, 7), ERR_OK);
+    assert_int_equal(f->n, 0);
+}
+
+/* A dead letter that is tried again gets an answer of its own; and dead letters
+ * outlive the notice about them. */
+static void test_answers_to_dead_letters(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = 0;
+    for (int64_t seq = 1; seq <= 3; seq++)
+        channel = fx_accept_ok(f, "x", seq);
+    FINISH_MERGED(f, channel, STORE_DEAD, 4, 1, 2, 3);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
+    assert_int_equal(f->n, 3);
+    assert_int_equal(fx_on_row(f, store_queue_retry, f->items[2].id), ERR_OK); /* the one that led */
+    FINISH_MERGED(f, channel, STORE_ANSWERED, 5, 3);
+    assert_int_equal(fx_history(f, channel, 3, 10), ERR_OK);
+    ASSERT_SEQS(f, 4, 5);
+    ASSERT_ANSWERS(&f->msgs[0], "m1", "m2", "m3");
+    assert_null(f->msgs[1].answers);
+    store_close(&f->store);
+    fx_sql(f, "DELETE FROM message WHERE seq = 4"); /* as pruning does */
+    fx_open(f);
+    assert_int_equal(fx_history(f, channel, 0, 10), ERR_OK);
+    ASSERT_SEQS(f, 1, 2, 3, 5);
+    assert_null(f->msgs[3].answers);
 }
 
 static void test_pending_counts_tries(void **state)
@@ -230,6 +318,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_load),
         TEST(test_history),
+        TEST(test_history_tells_what_was_answered_at_once),
+        TEST(test_answers_to_dead_letters),
         TEST(test_pending_counts_tries),
         TEST(test_channel_settings),
         TEST(test_facts),

@@ -166,26 +166,78 @@ static void test_steps_are_taken_one_by_one(void **state)
     struct db *db;
     struct err e = ERR_INIT;
     static const char *const steps[] = {
-        NULL, /* where the file is already */
-        "CREATE TABLE second (a)",
-        "CREATE TABLE third (a); INSERT INTO second VALUES (3)",
-        "CREATE TABLE fourth (a); INSERT INTO nowhere VALUES (4)",
+        NULL, NULL, /* where the file is already */
+        "CREATE TABLE third (a)",
+        "CREATE TABLE fourth (a); INSERT INTO third VALUES (4)",
+        "CREATE TABLE fifth (a); INSERT INTO nowhere VALUES (5)",
     };
-    assert_int_equal(schema_n_steps, 1); /* else the table above wants a line more */
+    assert_int_equal(schema_n_steps, 2); /* else the table above wants a line more */
     assert_int_equal(db_open(f->dir, true, &db, &e), ERR_OK);
-    assert_int_equal(schema_upgrade(db, steps, 3, &e), ERR_OK);
-    assert_int_equal(schema_upgrade(db, steps, 3, &e), ERR_OK); /* nothing left to do */
-    assert_string_equal(fx_sql(f, "SELECT group_concat(a) FROM second"), "3");
-    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "3");
+    assert_int_equal(schema_upgrade(db, steps, 4, &e), ERR_OK);
+    assert_int_equal(schema_upgrade(db, steps, 4, &e), ERR_OK); /* nothing left to do */
+    assert_string_equal(fx_sql(f, "SELECT group_concat(a) FROM third"), "4");
+    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "4");
 
     /* A step that fails leaves nothing of itself. */
-    assert_int_not_equal(schema_upgrade(db, steps, 4, &e), ERR_OK);
+    assert_int_not_equal(schema_upgrade(db, steps, 5, &e), ERR_OK);
     assert_non_null(strstr(e.text, "nowhere"));
-    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "3");
-    assert_string_equal(fx_sql(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'fourth'"), "0");
+    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "4");
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'fifth'"), "0");
     size_t version;
-    assert_int_equal(schema_check(db, 2, &version, &e), ERR_VERSION);
+    assert_int_equal(schema_check(db, 3, &version, &e), ERR_VERSION);
     db_close(&db);
+}
+
+/* Written by the last program that knew version 1 only: in web:tea, message b,
+ * c and d were answered at once, e alone, w waits; in web:dead, k is a dead letter. */
+#define VERSION_1 "tests/data/store-1.db"
+
+static void copy_file(const char *from, const char *to)
+{
+    static char data[128 * 1024];
+    int fd = open(from, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ssize_t n = read(fd, data, sizeof data);
+    assert_true(n > 0 && (size_t)n < sizeof data);
+    close(fd);
+    write_file(to, data, (size_t)n);
+}
+
+static void test_version_1_is_upgraded(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(mkdir(f->dir, 0700), 0);
+    copy_file(VERSION_1, fx_path(f, "warbler.db"));
+    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "1");
+    const char *rows = "SELECT count(*) || ',' || sum(length(text)) FROM message";
+    const char *before = fx_sql(f, rows);
+    for (int i = 0; i < 2; i++) { /* the second time there is nothing to do */
+        fx_open(f);
+        assert_string_equal(fx_sql(f, "PRAGMA user_version"), "2");
+        assert_string_equal(fx_sql(f, "PRAGMA integrity_check"), "ok");
+        assert_string_equal(fx_sql(f, rows), before);
+
+        assert_int_equal(fx_load(f, "tea", 100), ERR_OK);
+        assert_int_equal(fx_history(f, f->channel.id, 0, 100), ERR_OK);
+        const char *answered = "";
+        for (size_t k = 0; k < f->n; k++)
+            if (f->msgs[k].answers) {
+                assert_string_equal(answered, "");
+                answered = f->msgs[k].reply_to;
+                for (size_t j = 0; j < 3; j++)
+                    assert_string_equal(f->msgs[k].answers[j], ((const char *const[]){ "b", "c", "d" })[j]);
+                assert_null(f->msgs[k].answers[3]);
+            }
+        assert_string_equal(answered, "d");
+
+        assert_int_equal(fx_queue_list(f, 10), ERR_OK);
+        assert_int_equal(f->n, 2);
+        assert_string_equal(f->items[0].channel, "web:dead");
+        assert_true(f->items[0].dead);
+        assert_string_equal(f->items[1].channel, "web:tea");
+        store_close(&f->store);
+    }
+    fx_open(f);
 }
 
 /* A newer tool must not change the tables under an older daemon. */
@@ -195,9 +247,12 @@ static void test_tool_upgrades_only_what_nobody_uses(void **state)
     struct store *tool;
     struct err e = ERR_INIT;
     fx_open(f);
+    const char *version = fx_sql(f, "PRAGMA user_version");
+    char restore[48];
+    snprintf(restore, sizeof restore, "PRAGMA user_version = %s", version);
     fx_sql(f, "PRAGMA user_version = 0");
     assert_refused(f, f->dir, false, ERR_BUSY, WORDS("in use by another warbler"));
-    fx_sql(f, "PRAGMA user_version = 1");
+    fx_sql(f, restore);
     assert_int_equal(store_open(f->loop, f->dir, false, &tool, &e), ERR_OK);
     store_close(&tool);
     store_close(&f->store);
@@ -325,6 +380,7 @@ int main(void)
         TEST(test_newer_store_is_refused),
         TEST(test_other_programs_file_is_left_alone),
         TEST(test_steps_are_taken_one_by_one),
+        TEST(test_version_1_is_upgraded),
         TEST(test_tool_upgrades_only_what_nobody_uses),
         TEST(test_directory_cannot_be_made),
         TEST(test_file_is_a_directory),

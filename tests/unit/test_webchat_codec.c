@@ -213,6 +213,10 @@ static void peoples_frames(void **state)
     put_past(&out, &answer, "s1");
     written("{\"type\":\"message\",\"seq\":6,\"id\":\"m1\",\"from\":\"bot\",\"text\":\"yes\",\"done\":true,"
             "\"reply_to\":\"a\",\"reply_seq\":5,\"notice\":true}");
+    answer.answers = (const char *const[]){ "z\n", "a", NULL };
+    put_past(&out, &answer, "s1");
+    written("{\"type\":\"message\",\"seq\":6,\"id\":\"m1\",\"from\":\"bot\",\"text\":\"yes\",\"done\":true,"
+            "\"reply_to\":\"a\",\"reply_seq\":5,\"notice\":true,\"answers\":[\"z\\n\",\"a\"]}");
 }
 
 static void http_answers(void **state)
@@ -235,17 +239,32 @@ static void http_answers(void **state)
     written("data: {\"replace\":\"a\"}\n\n");
 }
 
-/* The longest answer, of what JSON makes longest, still is a frame. */
+#define LOW16 "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1"
+#define QUEUE_MAX 1000 /* what a bot's queue_max may be at most */
+
+/* The longest answer, to as many messages as there can be, of what JSON makes
+ * longest, still is a frame; also when it is shown again. */
 static void longest_frame(void **state)
 {
     (void)state;
-    static char text[256 * 1024];
-    struct msg_out m = { .id = "m1", .text = text, .len = sizeof text, .reply_to = X64, .reply_seq = INT64_MAX };
+    static char text[256 * 1024 + 1];
+    static const char *ids[QUEUE_MAX + 1];
+    const char *longest = LOW16 LOW16 LOW16 LOW16;
+    struct msg_out m = { .id = "m1", .text = text, .len = sizeof text - 1, .reply_to = longest, .reply_seq = INT64_MAX,
+                         .answers = ids };
+    struct msg_past past = { .from_bot = true, .id = "m1", .text = text, .reply_to = longest, .reply_seq = INT64_MAX,
+                             .answers = ids };
 
-    memset(text, 1, sizeof text);
+    memset(text, 1, sizeof text - 1);
+    for (int i = 0; i < QUEUE_MAX; i++)
+        ids[i] = longest;
     put_answer(&out, &m);
     assert_int_equal(buf_error(&out), ERR_OK);
-    assert_true(out.len > 6 * sizeof text);
+    assert_true(out.len > 6 * (sizeof text - 1 + QUEUE_MAX * NAME_POINTS_MAX));
+    buf_reset(&out);
+    put_past(&out, &past, "s1");
+    assert_int_equal(buf_error(&out), ERR_OK);
+    assert_true(out.len > 6 * (sizeof text - 1 + QUEUE_MAX * NAME_POINTS_MAX));
     buf_reset(&out);
 }
 
