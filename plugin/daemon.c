@@ -36,8 +36,9 @@ struct daemon {
     struct chat *chat;
     struct supervisor *accounts;
     struct timer beat, prune, drain;
-    struct err store_err;     /* of the last beat */
+    struct err store_err;     /* how the store fails, if it does */
     int64_t store_since_ms, drain_until_ms;
+    bool complained;          /* the log knows that it failed, and not yet that it writes again */
     bool stopping;
 };
 
@@ -183,19 +184,30 @@ static bool ready(void *arg, struct buf *json)
     return ok;
 }
 
+/* Where small writes fit on the disk and large ones do not, this comes with
+ * each; the log hears of the end from a beat only. */
+static void store_changed(void *arg, const struct err *e)
+{
+    struct daemon *d = arg;
+    if (e->code && !d->store_err.code)
+        d->store_since_ms = clock_mono_ms();
+    if (e->code && !d->complained) {
+        d->complained = true;
+        log_error("store", "%s; no messages are taken until it writes again", e->text);
+    }
+    d->store_err = *e;
+}
+
 /* The watchdog is fed from here: this runs only if the loop turns and the
  * store's worker did what it was asked. A full disk is no reason to be killed:
  * a restart would not make room. */
 static void beaten(void *arg, bool changed, const struct err *e)
 {
     struct daemon *d = arg;
-    if (e->code && !d->store_err.code) {
-        d->store_since_ms = clock_mono_ms();
-        log_error("store", "%s; no messages are taken until it writes again", e->text);
-    } else if (!e->code && d->store_err.code) {
+    if (!e->code && d->complained) {
+        d->complained = false;
         log_info("store", "writes again");
     }
-    d->store_err = *e;
     if (!e->code || e->code == ERR_FULL)
         notify_watchdog();
     if (changed && !d->stopping)
@@ -326,6 +338,7 @@ static enum err_code make(struct daemon *d, struct err *e)
         return e->code;
     struct chat_env chat = { d->loop, d->store, d->models, d->config, find_account, account_online, d };
     struct supervisor_env accounts = { d->loop, d->http, d->server, &HOST, d, account_gone, d };
+    store_watch(d->store, store_changed, d);
     d->chat = chat_new(&chat);
     d->accounts = supervisor_new(&accounts);
     d->web = (struct web){ ready, d };

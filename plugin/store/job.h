@@ -42,6 +42,7 @@ struct job {
     struct err *err;     /* NULL: it worked */
     struct arena *arena; /* what the result points to; made when first needed */
     struct rows rows;
+    bool wrote;   /* something, which is on disk if it worked */
     bool refused; /* never queued */
 };
 

@@ -38,6 +38,9 @@ struct store {
     /* of the loop's thread */
     size_t queued; /* jobs whose callbacks are still to come */
     bool delivering;
+    enum err_code failing; /* what the watcher was told last */
+    void (*watcher)(void *arg, const struct err *e);
+    void *watcher_arg;
     /* of the worker's */
     struct job *batch[BATCH_JOBS_MAX];
 };
@@ -113,6 +116,7 @@ void job_clear(struct job *job)
     job->err = NULL;
     arena_free(&job->arena);
     job->rows.n = 0;
+    job->wrote = false;
 }
 
 static void job_free(struct job *job)
@@ -145,12 +149,37 @@ static void count_queued(struct store *s, int by)
     metric_set(METRIC_STORE_QUEUE, (int64_t)s->queued);
 }
 
+void store_watch(struct store *s, void (*changed)(void *arg, const struct err *e), void *arg)
+{
+    s->watcher = changed;
+    s->watcher_arg = arg;
+}
+
+/* Whether a job's failure is the store's, not its own. */
+static bool is_fault(enum err_code code)
+{
+    return code != ERR_EXISTS && code != ERR_NOT_FOUND && code != ERR_INVALID && code != ERR_TOO_LARGE;
+}
+
+/* That something can be read says nothing about writing. */
+static void note_health(struct store *s, const struct job *job, const struct err *e)
+{
+    bool says = e->code ? is_fault(e->code) : job->wrote;
+    if (!says || e->code == s->failing)
+        return;
+    s->failing = e->code;
+    if (s->watcher)
+        s->watcher(s->watcher_arg, e);
+}
+
 static void call_back(struct store *s, struct job *job)
 {
     static const struct err fine = ERR_INIT;
+    const struct err *e = job->err ? job->err : &fine;
     if (!job->refused)
         count_queued(s, -1);
-    job->type->deliver(job, job->err ? job->err : &fine);
+    note_health(s, job, e);
+    job->type->deliver(job, e);
     job_free(job);
 }
 
@@ -258,6 +287,7 @@ static enum err_code work_on(struct db *db, struct job *job, struct err *e)
     job_clear(job);
     int64_t changes = db_changes(db);
     enum err_code code = job->type->work(db, job, e);
+    job->wrote = db_changes(db) != changes;
     if (!declined(db, code, changes))
         return code;
     job_fail(job, e);

@@ -42,6 +42,12 @@ enum err_code store_open(struct loop *loop, const char *dir, bool lock, struct s
  * from inside a callback of this store. */
 void store_close(struct store **store);
 
+/* Tells, from the loop, when the store begins to fail at what it should do or
+ * fails in another way (e says how), and, with ERR_OK, when a write of it is on
+ * disk again: before the callback of the call that showed it. Nobody is told
+ * that the store works at first, or about calls that fail by what they ask for. */
+void store_watch(struct store *s, void (*changed)(void *arg, const struct err *e), void *arg);
+
 /* --- rows --- */
 enum store_kind { STORE_PERSON = 1, STORE_BOT = 2, STORE_NOTICE = 3 };
 

@@ -52,6 +52,67 @@ static void test_full_disk_refuses_and_recovers(void **state)
     assert_int_equal(f->n, 3);
 }
 
+/* --- who watches --- */
+struct watch {
+    enum err_code code; /* as told last */
+    int told;
+    char text[ERR_TEXT_BYTES];
+};
+
+static void note_change(void *arg, const struct err *e)
+{
+    struct watch *w = arg;
+    w->code = e->code;
+    w->told++;
+    snprintf(w->text, sizeof w->text, "%s", e->text);
+}
+
+/* The watcher knows before who asked does, and is told once. */
+static void test_watcher_hears_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct watch w = { 0 };
+    store_watch(f->store, note_change, &w);
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    assert_int_equal(fx_finish_with(f, channel, 9, STORE_ANSWERED, 10), ERR_NOT_FOUND);
+    struct store_msg m = fx_person(0, "ann", "m0");
+    assert_int_equal(fx_accept_msg(f, "x", &m), ERR_INVALID);
+    assert_int_equal(w.told, 0); /* these are not the store's fault */
+
+    disk_fill_at(0);
+    m = fx_person(2, "ann", "m2");
+    assert_int_equal(fx_accept_msg(f, "x", &m), ERR_FULL);
+    assert_int_equal(w.code, ERR_FULL);
+    assert_non_null(strstr(w.text, "disk full"));
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 3), ERR_FULL);
+    assert_int_equal(fx_beat(f), ERR_FULL);
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK); /* reading proves nothing */
+    assert_int_equal(fx_kv_get(f, "k"), ERR_OK);
+    assert_int_equal(w.told, 1);
+
+    disk_fill_at(-1);
+    assert_int_equal(fx_kv_put(f, "none", NULL, 0), ERR_OK); /* neither does what changes nothing */
+    assert_int_equal(fx_finish_with(f, channel, 9, STORE_ANSWERED, 10), ERR_NOT_FOUND);
+    assert_int_equal(w.told, 1);
+    assert_int_equal(fx_accept_msg(f, "x", &m), ERR_OK);
+    assert_int_equal(w.code, ERR_OK);
+    assert_int_equal(w.told, 2);
+
+    disk_fill_at(0);
+    assert_int_equal(fx_beat(f), ERR_FULL);
+    assert_int_equal(w.told, 3);
+    disk_fill_at(-1);
+    disk_break_at(0);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 3), ERR_IO); /* another failure is news */
+    assert_int_equal(w.code, ERR_IO);
+    assert_int_equal(w.told, 4);
+    disk_break_at(-1);
+    assert_int_equal(fx_beat(f), ERR_OK);
+    assert_int_equal(w.code, ERR_OK);
+    assert_int_equal(w.told, 5);
+}
+
+/* --- full at any moment --- */
 struct tally {
     int calls, ok, full, other;
     bool accepted[64]; /* by seq */
@@ -294,6 +355,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_full_disk_refuses_and_recovers),
+        TEST(test_watcher_hears_at_once),
         TEST(test_full_at_every_write),
         TEST(test_full_while_opening),
         TEST(test_failing_sync),
