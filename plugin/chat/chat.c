@@ -1,6 +1,7 @@
 #include "plugin/chat/chat.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -111,8 +112,11 @@ static void free_resume(struct pending *link)
     free(r);
 }
 
+#define REASON_BYTES 160
+
 static void bury(struct channel *ch, int64_t seq, int tries)
 {
+    char why[REASON_BYTES];
     struct question *q;
     DL_SEARCH_SCALAR(ch->queue, q, seq, seq);
     if (!q)
@@ -124,6 +128,9 @@ static void bury(struct channel *ch, int64_t seq, int tries)
     end->outcome = STORE_DEAD;
     end->notice = true;
     end->error = ERR_INTERNAL;
+    snprintf(why, sizeof(why), "unanswered at %d starts in a row, so it may be what makes the bot crash: look into the log, "
+             "then retry or drop it", tries);
+    end->reason = mem_dup(why);
     end->finish = "error";
     end->text = mem_dup(notice_text(NOTICE_DEAD, channel_language(ch, q)));
     ending_start(end);

@@ -35,6 +35,7 @@ static void free_ending(struct pending *link)
     free(end->reply_to);
     free(end->text);
     free(end->usage);
+    free(end->reason);
     free(end);
 }
 
@@ -184,7 +185,7 @@ static void attempt(void *arg)
         .channel_id = ch->row.id,
         .lead = end->lead,
         .outcome = end->outcome,
-        .reason = end->error ? err_name(end->error) : NULL,
+        .reason = end->reason,
         .answer = &answer,
         .seq_limit = end->limit,
         .supersedes = end->supersedes,

@@ -23,6 +23,7 @@ struct ending {
     const char *finish;      /* static */
     char *usage;             /* JSON or NULL; ours */
     enum err_code error;
+    char *reason;            /* why it is no answer: store_finish; ours, or NULL */
     int64_t supersedes;      /* seq of the answer that it replaces in the prompt */
     int64_t accepted_ms;     /* for the latency metric */
     int64_t seq, limit;      /* private: of the try that is under way */

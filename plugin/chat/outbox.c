@@ -1,6 +1,7 @@
 #include "plugin/chat/outbox.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -144,12 +145,20 @@ void outbox_sent(struct chat *core, int64_t handle, const char *platform_id)
 
 static void give_up(struct part *p, const char *reason)
 {
-    log_error("outbox", "%s: part %d of the answer to message %" PRId64 " cannot be sent: %s; `warbler queue` keeps it",
-              p->channel, p->index + 1, p->turn, reason);
+    log_error("outbox", "%s: part %d of the answer to message %" PRId64 " is kept for `warbler queue`: %s", p->channel,
+              p->index + 1, p->turn, reason);
     metric_add(METRIC_TURNS_DEAD, 1);
     p->state = PART_SETTLING;
     p->adapter = NULL;
     store_out_dead(p->box->core->env.store, p->id, reason, settled, p);
+}
+
+static void refused(struct part *p, const struct err *e)
+{
+    char reason[ERR_TEXT_BYTES + 80];
+    snprintf(reason, sizeof(reason), "the platform refused it: %s; mend that and retry, or drop it",
+             *e->text ? e->text : "it did not say why");
+    give_up(p, reason);
 }
 
 void outbox_failed(struct chat *core, int64_t handle, const struct err *e, bool retry, int64_t retry_after_ms)
@@ -161,7 +170,7 @@ void outbox_failed(struct chat *core, int64_t handle, const struct err *e, bool 
         p->doubt = false;
         p->state = PART_WAITING;
     } else if (!retry) {
-        give_up(p, e->text);
+        refused(p, e);
     } else {
         int64_t wait = retry_after_ms > p->backoff_ms ? retry_after_ms : p->backoff_ms;
         p->backoff_ms = p->backoff_ms * 2 < OUTBOX_BACKOFF_MAX_MS ? p->backoff_ms * 2 : OUTBOX_BACKOFF_MAX_MS;
@@ -233,7 +242,8 @@ static void start(struct part *p, struct adapter *a)
     } else if (p->doubt && caps & ADAPTER_FETCH) {
         call(p, a, PART_LOOKING, a->ops->fetch);
     } else if (p->doubt && a->conf->on_doubt == ON_DOUBT_DROP) {
-        give_up(p, "it may have been sent before a crash, and the platform cannot tell (on_doubt = \"drop\")");
+        give_up(p, "it may have been sent before a crash, and the platform cannot tell (on_doubt = \"drop\"): "
+                   "look there, then drop it if it arrived, else retry");
     } else {
         if (p->doubt)
             log_warn("outbox", "%s: sending %s again; it may be there twice (on_doubt = \"resend\")", p->channel, p->txn);

@@ -182,12 +182,20 @@ static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const
     return end;
 }
 
-static void end_with_notice(struct turn *t, const char *text, const char *finish, enum err_code error)
+static void end_with_notice(struct turn *t, const char *text, const char *finish, const struct err *why)
 {
     struct ending *end = end_turn(t, STORE_NOTICED, finish);
     end->text = mem_dup(text);
-    end->error = error;
+    if (why) {
+        end->error = why->code;
+        end->reason = mem_dup(why->text);
+    }
     ending_start(end);
+}
+
+static void end_without_answer(struct turn *t, enum finish_reason finish, const struct err *why)
+{
+    end_with_notice(t, notice_error(why->code, channel_language(t->ch, t->lead)), finish_name(finish), why);
 }
 
 /* The text so far with `mark` behind it. */
@@ -211,7 +219,7 @@ static void end_cancelled(struct turn *t)
         end_with_text(t, finish_name(FINISH_CANCELLED), "", NULL);
     else
         end_with_notice(t, notice_text(NOTICE_STOPPED, channel_language(t->ch, t->lead)), finish_name(FINISH_CANCELLED),
-                        ERR_OK);
+                        NULL);
 }
 
 void turn_cancel(struct turn *t)
@@ -319,19 +327,20 @@ static void format_usage(const struct usage *u, char *out, size_t cap)
 
 static void on_failure(struct turn *t, const struct err *e)
 {
-    enum language lang = channel_language(t->ch, t->lead);
     log_warn("turn", "%s: no answer from model %s: %s: %s", t->ch->name, t->model->name, err_name(e->code), e->text);
     if (t->shown && t->text.len && !t->restarted) {
         char mark[256];
-        snprintf(mark, sizeof(mark), "\n\n%s", notice_text(NOTICE_INTERRUPTED, lang));
+        snprintf(mark, sizeof(mark), "\n\n%s", notice_text(NOTICE_INTERRUPTED, channel_language(t->ch, t->lead)));
         end_with_text(t, finish_name(FINISH_ERROR), mark, NULL);
     } else {
-        end_with_notice(t, notice_error(e->code, lang), finish_name(FINISH_ERROR), e->code);
+        end_without_answer(t, FINISH_ERROR, e);
     }
 }
 
 static void on_done(void *arg, const struct completion_result *r, const struct err *e)
 {
+    static const struct err filtered = { ERR_CONTENT, "the model's content filter refused to answer" };
+    static const struct err empty = { ERR_EMPTY, "the model finished without an answer" };
     struct turn *t = arg;
     char usage[320] = "";
     t->completion = NULL;
@@ -340,9 +349,9 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
     if (e->code) {
         on_failure(t, e);
     } else if (r->finish == FINISH_CONTENT_FILTER) {
-        end_with_notice(t, notice_error(ERR_CONTENT, channel_language(t->ch, t->lead)), finish_name(r->finish), ERR_CONTENT);
+        end_without_answer(t, r->finish, &filtered);
     } else if (!t->text.len) {
-        end_with_notice(t, notice_error(ERR_EMPTY, channel_language(t->ch, t->lead)), finish_name(FINISH_ERROR), ERR_EMPTY);
+        end_without_answer(t, FINISH_ERROR, &empty);
     } else {
         end_with_text(t, finish_name(r->finish), r->finish == FINISH_LENGTH ? LENGTH_MARK : "", *usage ? usage : NULL);
     }
@@ -386,8 +395,9 @@ static void ask(struct turn *t)
     prompt_build(&t->messages, buf_str(&system), (enum system_role)t->model->system_role, &ch->history, t->ask);
     buf_free(&system);
     if (buf_error(&t->messages)) {
-        end_with_notice(t, notice_error(ERR_TOO_LARGE, channel_language(ch, t->lead)), finish_name(FINISH_ERROR),
-                        ERR_TOO_LARGE);
+        struct err why;
+        err_set(&why, ERR_TOO_LARGE, "the request to the model would be over %u bytes", PROMPT_BYTES_MAX);
+        end_without_answer(t, FINISH_ERROR, &why);
         return;
     }
     struct completion_request req = { t->model, buf_str(&t->messages), t->messages.len };
@@ -548,7 +558,7 @@ static void begin(struct channel *ch, const struct bot_conf *bot)
     t->shown = t->questions->seen && grows_in_sight(t);
     if (t->lead->retry && !find_retry(t)) {
         end_with_notice(t, notice_text(NOTICE_RETRY_NOTHING, channel_language(ch, t->lead)), finish_name(FINISH_STOP),
-                        ERR_OK);
+                        NULL);
     } else if (t->questions->next) {
         t->state = TURN_BINDING;
         bind(t);

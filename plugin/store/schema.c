@@ -76,7 +76,9 @@ static const char step_1[] =
 /* Of what was answered at once, all but the message that led the turn, by the
  * answer: empty for bots that answer one by one. */
 static const char step_2[] =
-    "CREATE INDEX message_follower ON message (channel, answer) WHERE kind = 1 AND answer <> 0 AND turn <> seq;";
+    "CREATE INDEX message_follower ON message (channel, answer) WHERE kind = 1 AND answer <> 0 AND turn <> seq;"
+    "UPDATE message INDEXED BY message_dead SET reason = 'unanswered at ' || tries || ' starts in a row: look into the"
+    " log, then retry or drop it' WHERE kind = 1 AND outcome = 4 AND reason = 'internal';"; /* was a name, not a reason */
 
 const char *const schema_steps[] = { step_1, step_2 };
 const size_t schema_n_steps = sizeof schema_steps / sizeof *schema_steps;

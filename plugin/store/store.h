@@ -134,7 +134,7 @@ struct store_finish {
     const char *account, *channel;
     int64_t channel_id, lead;
     enum store_outcome outcome;
-    const char *reason;             /* why NOTICED or DEAD, for `warbler queue` and the log; or NULL */
+    const char *reason;             /* why NOTICED or DEAD; or NULL */
     const struct store_msg *answer; /* NULL: none */
     int64_t seq_limit;              /* raise to this; 0: leave */
     int64_t supersedes;             /* seq of an older answer that leaves the prompt; 0: none */
@@ -165,7 +165,9 @@ void store_out_try(struct store *s, int64_t id, void (*done)(void *arg, const st
  * part 0. Here and in store_out_dead a row that is gone already is no error. */
 void store_out_sent(struct store *s, int64_t id, const char *platform_id,
                     void (*done)(void *arg, const struct err *e), void *arg);
-/* Cannot be sent, ever: this and the later parts of the turn become a dead letter. */
+/* Cannot be sent, ever: this and the later parts of the turn become a dead letter.
+ * Its reason, like that of a question that ends DEAD, says to the operator what
+ * happened and what to do about it: `warbler queue` prints it as it is. */
 void store_out_dead(struct store *s, int64_t id, const char *reason, void (*done)(void *arg, const struct err *e),
                     void *arg);
 

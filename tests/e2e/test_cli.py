@@ -655,8 +655,11 @@ def test_queue_lists_retries_and_drops(make_daemon):
     assert (asking.returncode, err) == (0, "") and "even after several tries" in out
     listed = queue(daemon).stdout
     assert "1 failed for good, 0 waiting." in listed and "warbler queue retry ID" in listed
-    ident = rows(daemon)[0]["ID"]
-    assert ident == waiting["ID"]
+    failed = rows(daemon)[0]
+    assert failed["WHY"] == (f"unanswered at {tries} starts in a row, so it may be what makes the bot crash: "
+                             "look into the log, then retry or drop it")
+    ident = failed["ID"]
+    assert ident == waiting["ID"] and "WHY" not in waiting
 
     done = queue(daemon, "retry", ident)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"{ident}: the bot tries again")

@@ -326,6 +326,36 @@ static void settle(struct world *w)
     assert_false(chat_busy(w->chat));
 }
 
+/* --- what `warbler queue` shows --- */
+struct why {
+    bool came;
+    size_t dead;
+    char text[512]; /* of the last dead letter */
+};
+
+static void got_items(void *arg, const struct store_item *items, size_t n, const struct err *e)
+{
+    struct why *why = arg;
+    assert_int_equal(e->code, ERR_OK);
+    why->came = true;
+    for (size_t i = 0; i < n; i++)
+        if (items[i].dead) {
+            why->dead++;
+            snprintf(why->text, sizeof(why->text), "%s", items[i].reason);
+        }
+}
+
+/* There is one dead letter, and this is why. */
+static void assert_dead(struct world *w, const char *reason)
+{
+    struct why why = { 0 };
+    store_queue_list(w->store, 100, got_items, &why);
+    for (int i = 0; i < TURNS_MAX && !why.came; i++)
+        loop_turn(w->loop, true);
+    assert_int_equal(why.dead, 1);
+    assert_string_equal(why.text, reason);
+}
+
 #define STORED (ADAPTER_EDIT | ADAPTER_STORED | ADAPTER_IDEMPOTENT)
 static const struct setup PLAIN = { .caps = STORED };
 
@@ -677,6 +707,8 @@ static void a_message_that_kills_us_is_buried(void **state)
     assert_true(nth(w, "final", 0)->notice);
     assert_string_equal(nth(w, "final", 0)->reply_to, "1");
     assert_string_equal(nth(w, "final", 1)->text, "after");
+    assert_dead(w, "unanswered at 11 starts in a row, so it may be what makes the bot crash: look into the log, then retry or "
+                   "drop it");
     world_free(w);
 }
 
@@ -754,6 +786,23 @@ static void crash_while_sending(const struct setup *s, bool there, size_t sent_a
     marked(w, "2", sent_again, looked);
     restart(w);
     marked(w, "3", 0, 0);
+    if (!sent_again && !there)
+        assert_dead(w, "it may have been sent before a crash, and the platform cannot tell (on_doubt = \"drop\"): look there, "
+                       "then drop it if it arrived, else retry");
+    world_free(w);
+}
+
+static void a_part_that_is_refused_for_good_says_why(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
+    w->refuse = ERR_AUTH;
+    w->refuse_for_good = true;
+    say(w, "1", "#echo hi");
+    wait_for(w, "final", 1);
+    while (w->n_handles)
+        loop_turn(w->loop, true);
+    assert_dead(w, "the platform refused it: no; mend that and retry, or drop it");
     world_free(w);
 }
 
@@ -789,6 +838,7 @@ int main(void)
         cmocka_unit_test(parts_go_through_the_outbox),
         cmocka_unit_test(unconfirmed_parts_are_sent_again_under_their_id),
         cmocka_unit_test(doubt_is_settled_as_configured),
+        cmocka_unit_test(a_part_that_is_refused_for_good_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

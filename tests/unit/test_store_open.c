@@ -234,6 +234,8 @@ static void test_version_1_is_upgraded(void **state)
         assert_int_equal(f->n, 2);
         assert_string_equal(f->items[0].channel, "web:dead");
         assert_true(f->items[0].dead);
+        assert_string_equal(f->items[0].reason,
+                            "unanswered at 11 starts in a row: look into the log, then retry or drop it");
         assert_string_equal(f->items[1].channel, "web:tea");
         store_close(&f->store);
     }
