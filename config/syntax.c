@@ -267,6 +267,29 @@ static bool unexpected(struct parser *p, const struct token *open, const char *w
     return mistake(p, t->line, "expected %s here, not %.*s", wanted, shown(t), t->at);
 }
 
+/* --- whole numbers -------------------------------------------------------- */
+
+static bool is_whole(const struct token *t)
+{
+    bool hex = t->len > 2 && t->at[0] == '0' && (t->at[1] == 'x' || t->at[1] == 'X');
+
+    return t->kind == TOKEN_SCALAR && strcspn(t->at, hex ? "." : ".eEtTfF") >= t->len;
+}
+
+/* libconfig 1.5 reads 010 as ten and cuts what has more than 64 bits; 1.7 reads
+ * 010 as eight, and calls 09 and what is too large syntax errors. */
+static bool read_alike(struct parser *p)
+{
+    const struct token *t = &p->token;
+    const char *digits = t->at + (*t->at == '-' || *t->at == '+');
+
+    if (*digits == '0' && isdigit((unsigned char)digits[1]))
+        return mistake(p, t->line, "a whole number must not begin with a 0: %.*s", shown(t), t->at);
+    errno = 0;
+    (void)strtoll(t->at, NULL, 0);
+    return errno != ERANGE || mistake(p, t->line, "%.*s is larger than any number can be", shown(t), t->at);
+}
+
 /* --- grammar -------------------------------------------------------------- */
 
 static bool parse_value(struct parser *p, const struct token *open);
@@ -380,6 +403,8 @@ static bool parse_value(struct parser *p, const struct token *open)
     if (at_sign(p, '{') || at_sign(p, '(') || at_sign(p, '['))
         return parse_nested(p);
     if (p->token.kind == TOKEN_SCALAR) {
+        if (is_whole(&p->token) && !read_alike(p))
+            return false;
         advance(p);
         return true;
     }
@@ -407,24 +432,13 @@ bool syntax_find(const char *text, struct syntax_error *error_r)
 
 /* --- what libconfig passes over -------------------------------------------- */
 
-static bool is_whole(const struct token *t)
-{
-    bool hex = t->len > 2 && t->at[0] == '0' && (t->at[1] == 'x' || t->at[1] == 'X');
-
-    return t->kind == TOKEN_SCALAR && strcspn(t->at, hex ? "." : ".eEtTfF") >= t->len;
-}
-
 static void check_number(struct parser *p)
 {
     const struct token *t = &p->token;
     bool has_suffix = t->at[t->len - 1] == 'L';
-    long long value;
+    long long value = strtoll(t->at, NULL, 0);
 
-    errno = 0;
-    value = strtoll(t->at, NULL, 0);
-    if (errno == ERANGE)
-        mistake(p, t->line, "%.*s is larger than any number can be", shown(t), t->at);
-    else if (!has_suffix && (value > INT32_MAX || value < INT32_MIN))
+    if (!has_suffix && (value > INT32_MAX || value < INT32_MIN))
         mistake(p, t->line, "so large a number needs an L behind it: %.*sL", shown(t), t->at);
 }
 

@@ -13,12 +13,13 @@ struct syntax_error {
     char text[SYNTAX_BYTES];
 };
 
-/* The first mistake; false if there is none. A comma behind the last entry of
- * a list is one, though newer versions of libconfig take it. */
+/* The first mistake; false if there is none. What only some versions of
+ * libconfig take, or each in its own way, is one: a comma behind the last entry
+ * of a list, a whole number of more than 64 bits or with a 0 before it. */
 bool syntax_find(const char *text, struct syntax_error *error_r);
 
 /* The first thing behind *from that libconfig passes over without a word: a
- * whole number that it cuts to 32 or 64 bits, a comment that is never closed.
+ * whole number that it may cut to 32 bits, a comment that is never closed.
  * *from begins as the text, *line as 1; both move on. */
 bool syntax_find_silent(const char **from, int *line, struct syntax_error *error_r);
 
