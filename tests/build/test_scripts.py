@@ -182,6 +182,73 @@ def test_broken_test_file_fails(tmp_path):
     assert done.stdout.splitlines()[-1] == "0 passed, 1 failed, 0 skipped" and done.returncode == 1
 
 
+@pytest.mark.parametrize("option", ["--valgrind", "--fuzz"])
+@pytest.mark.parametrize("ci, closing", [("", "2 passed, 0 failed, 1 skipped"), ("true", "2 passed, 1 failed, 0 skipped")])
+def test_tools_that_are_not_installed(tmp_path, option, ci, closing):
+    write(tmp_path / "test_a", PASSES, 0o755)
+    done = run("test-run", "--unit", "./test_a", option, "./test_b", cwd=tmp_path, env={"PATH": "", "CI": ci}, python=True)
+    assert done.stdout.splitlines()[-1] == closing, done.stdout
+    assert "not installed" in done.stdout
+    assert (done.returncode == 0) == (" 0 failed" in closing)
+
+
+# --- make test, .ci/run ---
+
+UNIT = """#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+extern const int bad;
+static void test_a(void **state) { (void)state; assert_int_equal(bad, 0); }
+int main(void) { const struct CMUnitTest tests[] = { cmocka_unit_test(test_a) };
+    return cmocka_run_group_tests(tests, NULL, NULL); }
+"""
+
+
+def without_make():
+    """The environment without what a make around us and CI say."""
+    return {k: v for k, v in os.environ.items() if k not in ("CI", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKELEVEL")}
+
+
+def small_project(folder, bad_unit, e2e):
+    """The whole build around next to nothing: a main, a unit test with its support, an end-to-end test."""
+    shutil.copytree(SCRIPTS, folder / "scripts")
+    (folder / "tests").mkdir()
+    for name in ("Makefile", "VERSION", "tests/lsan.supp"):
+        shutil.copy(SCRIPTS.parent / name, folder / name)
+    write(folder / "plugin/main.c", "int main(void) { return 0; }\n")
+    write(folder / "plugin/adapter.h", "#include <stddef.h>\nstruct adapter_ops { int abi; };\n"
+                                       "extern const struct adapter_ops *const adapter_registry[];\n")
+    write(folder / "tests/unit/test_a.c", UNIT)
+    write(folder / "tests/unit/support.c", f"extern const int bad;\nconst int bad = {bad_unit};\n")
+    write(folder / "tests/e2e/test_e.py", f"import pytest\ndef test_e(): {e2e}\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bad_unit, e2e, ci, closing", [
+    (0, "pass", "", "2 passed, 0 failed, 0 skipped"),
+    (1, "pass", "", "1 passed, 1 failed, 0 skipped"),
+    (0, "pytest.skip('missing: a browser')", "", "1 passed, 0 failed, 1 skipped"),
+    (0, "pytest.skip('missing: a browser')", "true", "1 passed, 1 failed, 0 skipped"),
+])
+def test_make_test_ends_with_the_counts(tmp_path, bad_unit, e2e, ci, closing):
+    small_project(tmp_path, bad_unit, e2e)
+    done = subprocess.run(["make", "test", "NO_INSTALL=1", "ADAPTERS=", "valgrind_TESTS="], cwd=tmp_path,
+                          env={**without_make(), "CI": ci}, capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines()[-1] == closing, done.stdout + done.stderr
+    assert (done.returncode == 0) == (" 0 failed" in closing)
+
+
+@pytest.mark.parametrize("lint, test", [(0, 0), (1, 0), (0, 1)])
+def test_ci_fails_with_either(tmp_path, lint, test):
+    write(tmp_path / "bin/make", f'#!/bin/sh\necho "$1"\n[ "$1" = test ] && exit {test}\nexit {lint}\n', 0o755)
+    done = subprocess.run(["bash", SCRIPTS.parent / ".ci/run"], env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+                          capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["lint", "test"], done.stdout + done.stderr
+    assert (done.returncode == 0) == (lint == test == 0)
+
+
 # --- deps ---
 
 @pytest.fixture
