@@ -5,12 +5,18 @@
 
 #include <stddef.h>
 
+/* One form in which a page is sent. */
+struct page_form {
+    const char *etag; /* strong, with its quotes; changes with the bytes */
+    const unsigned char *data;
+    size_t len;
+};
+
 struct page {
     const char *name; /* file name: "index.html" */
     const char *type; /* for Content-Type */
-    const char *etag; /* strong, with its quotes; changes with the content */
-    const unsigned char *data;
-    size_t len;
+    struct page_form plain;
+    struct page_form gzip; /* all 0 where it would not be smaller */
 };
 extern const struct page webchat_pages[]; /* ends with a NULL name */
 

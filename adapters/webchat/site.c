@@ -6,6 +6,7 @@
 #include "adapters/webchat/pages.h"
 #include "adapters/webchat/webchat.h"
 #include "plugin/base/buf.h"
+#include "plugin/web/coding.h"
 #include "plugin/web/web.h"
 
 #define PAGE_HEADERS_BYTES_MAX 4096U /* the server takes 8 KiB for the whole head of an answer */
@@ -52,31 +53,40 @@ static const struct page *page_find(const char *name)
 }
 
 /* If-None-Match has a list of tags, or "*". */
-static bool unchanged(const struct http_in *req, const struct page *page)
+static bool unchanged(const struct http_in *req, const struct page_form *form)
 {
     const char *seen = http_in_header(req, "if-none-match");
 
-    return seen && (strcmp(seen, "*") == 0 || strstr(seen, page->etag));
+    return seen && (strcmp(seen, "*") == 0 || strstr(seen, form->etag));
+}
+
+static void send_form(struct http_in *req, const char *type, const struct page_form *form, const char *headers)
+{
+    if (unchanged(req, form))
+        web_reply(req, 304, NULL, headers, NULL, 0);
+    else
+        web_reply(req, 200, type, headers, (const char *)form->data, form->len);
 }
 
 static void serve(struct http_in *req, const char *name, const char *headers)
 {
     const struct page *page = page_find(name);
+    bool packed;
     struct buf all;
 
     if (!page) {
         web_error(req, 404, NULL, "not_found", "There is no such page.");
         return;
     }
+    packed = page->gzip.len > 0 && coding_accepted(http_in_header(req, "accept-encoding"), "gzip");
     buf_init(&all, PAGE_HEADERS_BYTES_MAX + 256);
     buf_adds(&all, headers);
-    buf_adds(&all, "ETag: ");
-    buf_adds(&all, page->etag);
-    buf_adds(&all, "\r\n");
-    if (unchanged(req, page))
-        web_reply(req, 304, NULL, buf_str(&all), NULL, 0);
-    else
-        web_reply(req, 200, page->type, buf_str(&all), (const char *)page->data, page->len);
+    buf_addf(&all, "ETag: %s\r\n", packed ? page->gzip.etag : page->plain.etag);
+    if (page->gzip.len > 0)
+        buf_adds(&all, "Vary: Accept-Encoding\r\n");
+    if (packed)
+        buf_adds(&all, "Content-Encoding: gzip\r\n");
+    send_form(req, page->type, packed ? &page->gzip : &page->plain, buf_str(&all));
     buf_free(&all);
 }
 

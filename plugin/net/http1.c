@@ -14,6 +14,7 @@ struct kept {
 
 static const struct kept kept[HTTP1_HEADERS] = {
     [HTTP1_ACCEPT] = {"accept", true},
+    [HTTP1_ACCEPT_ENCODING] = {"accept-encoding", true},
     [HTTP1_ACCEPT_LANGUAGE] = {"accept-language", true},
     [HTTP1_AUTHORIZATION] = {"authorization", false},
     [HTTP1_CONTENT_TYPE] = {"content-type", false},

@@ -3,7 +3,7 @@
  *
  * It knows routes, bodies, frames and limits, and nothing of chat. Callbacks
  * come from the loop only, never from inside a function of this header.
- * RFC 9110, 9112, 6455. Compression is not offered. */
+ * RFC 9110, 9112, 6455. Nothing is compressed here. */
 #ifndef WARBLER_NET_SERVER_H
 #define WARBLER_NET_SERVER_H
 
@@ -49,7 +49,7 @@ void server_unroute(struct server *server, const void *arg);
 const char *http_in_path(const struct http_in *req);   /* without the query; decoded by the server */
 const char *http_in_query(const struct http_in *req);  /* raw, "" if none */
 const char *http_in_header(const struct http_in *req, const char *name); /* lower-case name; NULL if absent.
-    Kept: authorization, accept, accept-language, content-type, host, idempotency-key, if-none-match, origin,
+    Kept: authorization, accept, accept-encoding, accept-language, content-type, host, idempotency-key, if-none-match, origin,
     x-forwarded-for, user-agent */
 const char *http_in_body(const struct http_in *req, size_t *len_r);
 const char *http_in_peer(const struct http_in *req);   /* numeric address, no port */

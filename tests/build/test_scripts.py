@@ -1,5 +1,6 @@
 """The build's own scripts: what they make, find and count."""
 
+import gzip
 import os
 import pathlib
 import shutil
@@ -31,12 +32,28 @@ def embedded(tmp_path, **files):
         (tmp_path / name.replace("_", ".")).write_bytes(data)
     made = run("embed", "page.h", "pages", *sorted(tmp_path.iterdir()))
     assert made.returncode == 0, made.stderr
-    write(tmp_path / "page.h", "#include <stddef.h>\nstruct page { const char *name, *type, *etag; const unsigned char *data; "
-                               "size_t len; }; extern const struct page pages[];\n")
+    write(tmp_path / "page.h", "#include <stddef.h>\nstruct form { const char *etag; const unsigned char *data; size_t len; }; "
+                               "struct page { const char *name, *type; struct form plain, gzip; }; extern const struct page pages[];\n")
     write(tmp_path / "pages.c", made.stdout)
-    write(tmp_path / "main.c", '#include <stdio.h>\n#include "page.h"\nint main(void) { for (const struct page *p = pages; '
-                               'p->name; p++) { printf("%s|%s|%s|", p->name, p->type, p->etag); for (size_t i = 0; '
-                               'i < p->len; i++) printf("%02x", p->data[i]); printf("\\n"); } return 0; }\n')
+    write(tmp_path / "main.c", """#include <stdio.h>
+#include "page.h"
+static void show(const struct form *f)
+{
+    printf("|%s|", f->etag ? f->etag : "");
+    for (size_t i = 0; i < f->len; i++)
+        printf("%02x", f->data[i]);
+}
+int main(void)
+{
+    for (const struct page *p = pages; p->name; p++) {
+        printf("%s|%s", p->name, p->type);
+        show(&p->plain);
+        show(&p->gzip);
+        printf("\\n");
+    }
+    return 0;
+}
+""")
     subprocess.run(["cc", "-Wall", "-Werror", "-o", "show", "main.c", "pages.c"], cwd=tmp_path, check=True)
     shown = subprocess.run(["./show"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     return [line.split("|") for line in shown.splitlines()]
@@ -44,20 +61,27 @@ def embedded(tmp_path, **files):
 
 def test_embed_keeps_every_byte(tmp_path):
     every = bytes(range(256)) * 5
-    (script, script_type, _, script_hex), (page, page_type, _, page_hex) = embedded(tmp_path, b_js=every, index_html=b"<p>")
-    assert (script, script_type) == ("b.js", "text/javascript; charset=utf-8")
-    assert bytes.fromhex(script_hex) == every
-    assert (page, page_type, bytes.fromhex(page_hex)) == ("index.html", "text/html; charset=utf-8", b"<p>")
+    script, page = embedded(tmp_path, b_js=every, index_html=b"<p>")
+    assert script[:2] == ["b.js", "text/javascript; charset=utf-8"]
+    assert bytes.fromhex(script[3]) == every
+    packed = bytes.fromhex(script[5])
+    assert gzip.decompress(packed) == every and len(packed) < len(every)
+    assert packed[3:8] == bytes(5), "no name and no time in it"
+    assert page[:2] == ["index.html", "text/html; charset=utf-8"]
+    assert bytes.fromhex(page[3]) == b"<p>"
+    assert page[4:] == ["", ""], "gzip would make it longer"
 
 
 def test_embed_tells_versions_apart(tmp_path):
     etags = []
     for i, data in enumerate((b"a {}", b"b {}", b"a {}")):
         (tmp_path / str(i)).mkdir()
-        etags.append(embedded(tmp_path / str(i), a_css=data)[0][2])
+        page, = embedded(tmp_path / str(i), a_css=data * 100)
+        etags.append((page[2], page[4]))
     first, second, third = etags
-    assert first != second and first == third
-    assert first.startswith('"') and first.endswith('"')
+    assert first == third
+    assert len({*first, *second}) == 4, "of two versions in two forms"
+    assert all(etag.startswith('"') and etag.endswith('"') for etag in first)
 
 
 @pytest.mark.parametrize("name, data", [("page.xyz", b"x"), ("page.html", b"")])
@@ -266,20 +290,20 @@ def bare(tmp_path):
 def test_deps_names_what_is_missing(bare, tmp_path):
     found = run("deps", "build", env=bare)
     assert found.returncode == 1
-    assert "cc pkg-config libwebsockets libcurl" in found.stderr and "apt-get install gcc libc6-dev" in found.stderr
+    assert "cc gzip pkg-config libwebsockets libcurl" in found.stderr and "apt-get install gcc gzip libc6-dev" in found.stderr
     assert not (tmp_path / "asked").exists()
 
 
 def test_deps_installs_after_saying_what(bare, tmp_path):
     found = run("deps", "--install", "build", env=bare)
     assert found.returncode == 1, "this apt-get installs nothing"
-    assert found.stdout.startswith("Not here yet, to be installed with apt-get: gcc libc6-dev")
+    assert found.stdout.startswith("Not here yet, to be installed with apt-get: gcc gzip libc6-dev")
     update, install = (tmp_path / "asked").read_text().splitlines()
-    assert update.endswith(" update") and " install gcc libc6-dev " in install
+    assert update.endswith(" update") and " install gcc gzip libc6-dev " in install
 
 
 def test_deps_makes_do_without_what_is_optional(bare, tmp_path):
-    for tool, answer in (("cc", 0), ("pkg-config", 0), ("python3", 0), ("curl", 0), ("valgrind", 0)):
+    for tool, answer in (("cc", 0), ("gzip", 0), ("pkg-config", 0), ("python3", 0), ("curl", 0), ("valgrind", 0)):
         write(tmp_path / "bin" / tool, f"#!/bin/sh\nexit {answer}\n", 0o755)
     found = run("deps", "--install", "build", "test", env=bare)
     assert found.returncode == 0, found.stderr

@@ -2,7 +2,9 @@
 them. Most tests share a daemon, in conversations or rooms of their own."""
 import asyncio
 import json
+import pathlib
 import re
+import subprocess
 
 import aiohttp
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import raw
 from conftest import Daemon
 
+PAGES = pathlib.Path(__file__).resolve().parents[2] / "adapters" / "webchat" / "pages"
 STREAM = "delay_ms = 0; chunk_ms = 10; chunk_chars = 4;"
 BOTS = """
 , { name = "merger"; model = "p"; queue = "merge"; trigger = ("always"); }
@@ -1213,3 +1216,31 @@ def test_each_pages(site, run):
             assert (await http(site, "GET", path, headers=etag))[0] == 304
         assert "'unsafe" not in (await http(site, "GET", "/"))[1]["Content-Security-Policy"]
     run(scenario())
+
+
+def curl(url, *options):
+    """(headers, bytes as they came or, with --compressed, as they are meant, number of bytes that came)."""
+    done = subprocess.run(["curl", "-sS", "-D", "/dev/stderr", "-w", "%{stderr}%{size_download}", *options, url],
+                          capture_output=True, timeout=30, check=True)
+    head, _, came = done.stderr.decode().rpartition("\r\n\r\n")
+    return dict(line.split(": ", 1) for line in head.split("\r\n")[1:]), done.stdout, int(came)
+
+
+def test_pages_compressed(site):
+    came = {"plain": 0, "gzip": 0}
+    for file in sorted(PAGES.iterdir()):
+        url = f"{site.http}/assets/{file.name}"
+        plain, data, size = curl(url)
+        came["plain"] += size
+        assert data == file.read_bytes() and size == len(data)
+        assert "Content-Encoding" not in plain and plain["Vary"] == "Accept-Encoding"
+        packed, data, size = curl(url, "--compressed")
+        came["gzip"] += size
+        assert data == file.read_bytes() and packed["Content-Encoding"] == "gzip"
+        assert packed["ETag"] != plain["ETag"] and packed["Content-Type"] == plain["Content-Type"]
+        for headers, options in ((plain, []), (packed, ["--compressed"])):
+            head, data, _ = curl(url, "--head", *options)
+            del head["Date"], headers["Date"]
+            assert head == headers, "and so the length of the form that was asked for"
+        assert "Content-Encoding" not in curl(url, "-H", "Accept-Encoding: gzip;q=0, *")[0]
+    assert came["gzip"] * 5 < came["plain"] * 2, came

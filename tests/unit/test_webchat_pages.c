@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapters/webchat/pages.h"
 #include "plugin/base/clock.h"
 #include "plugin/base/metric.h"
 #include "tests/unit/webchat_calls.h"
@@ -89,6 +90,61 @@ static void pages(void **state)
     peer_expect_error(get("/assets/../chat.js", ""), 404, "not_found");
 }
 
+/* The value of a header that must be there, up to its line's end; in a buffer of the next call's too. */
+static const char *value(const char *all, const char *name)
+{
+    static char text[2][64];
+    static unsigned turn;
+    const char *at = strstr(all, name);
+
+    assert_non_null(at);
+    at += strlen(name);
+    turn++;
+    snprintf(text[turn % 2], sizeof text[0], "%.*s", (int)strcspn(at, "\r"), at);
+    return text[turn % 2];
+}
+
+static void two_forms(void **state)
+{
+    (void)state;
+    const struct page *page = webchat_pages;
+    char path[64], headers[256];
+    struct peer *plain, *packed;
+
+    for (; strcmp(page->name, "chat.js") != 0; page++)
+        assert_non_null(page->name);
+    snprintf(path, sizeof path, "/assets/%s", page->name);
+    assert_true(page->gzip.len > 0 && page->gzip.len < page->plain.len);
+    plain = get(path, "");
+    packed = get(path, "Accept-Encoding: br, gzip\r\n");
+    assert_null(strstr(peer_all(plain), "Content-Encoding"));
+    assert_string_equal(value(peer_all(packed), "Content-Encoding: "), "gzip");
+    assert_string_equal(value(peer_all(plain), "Vary: "), "Accept-Encoding");
+    assert_string_equal(value(peer_all(packed), "Vary: "), "Accept-Encoding");
+    assert_string_equal(value(peer_all(packed), "Content-Type: "), page->type);
+    assert_string_not_equal(value(peer_all(plain), "ETag: "), value(peer_all(packed), "ETag: "));
+    snprintf(headers, sizeof headers, "Content-Length: %zu\r\n", page->plain.len);
+    assert_non_null(strstr(peer_all(plain), headers));
+    assert_memory_equal(peer_body(plain), page->plain.data, page->plain.len);
+    snprintf(headers, sizeof headers, "Content-Length: %zu\r\n", page->gzip.len);
+    assert_non_null(strstr(peer_all(packed), headers));
+    assert_memory_equal(peer_body(packed), page->gzip.data, page->gzip.len);
+    peer_free(&plain);
+
+    /* What was seen of one form says nothing about the other. */
+    snprintf(headers, sizeof headers, "If-None-Match: %s\r\n", value(peer_all(packed), "ETag: "));
+    peer_free(&packed);
+    plain = get(path, headers);
+    assert_int_equal(peer_status(plain), 200);
+    peer_free(&plain);
+    snprintf(headers, sizeof headers, "If-None-Match: W/%s\r\nAccept-Encoding: gzip\r\n", page->gzip.etag);
+    packed = get(path, headers);
+    assert_int_equal(peer_status(packed), 304);
+    assert_string_equal(value(peer_all(packed), "ETag: "), page->gzip.etag);
+    assert_string_equal(value(peer_all(packed), "Vary: "), "Accept-Encoding");
+    peer_free(&packed);
+}
+
 static void origins_of_websockets(void **state)
 {
     (void)state;
@@ -148,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(pages),
+        TEST(two_forms),
         TEST(origins_of_websockets),
         TEST(health),
     };
