@@ -11,7 +11,7 @@
 #include "plugin/net/http_head.h"
 #include "plugin/net/http_options.h"
 
-#define CONNECTIONS_KEPT 64       /* idle ones, for reuse */
+#define CONNECTIONS_KEPT 1024     /* in use and idle; over this, one closes when its call ends */
 #define HANDLES_KEPT 32           /* easy handles: 6 KB each */
 #define STREAMS_PER_CONNECTION 100L
 #define INPUT_KEPT_BYTES 2048     /* a call's input buffer may stay this large between two events */
@@ -51,6 +51,7 @@ struct http_client {
     struct loop *loop;
     CURLM *multi;
     struct timer timer;      /* libcurl's one */
+    struct timer calm;       /* HTTP_IDLE_S after the last call */
     struct http_call *calls; /* all that run */
     struct http_call *ready;
     unsigned active;
@@ -104,7 +105,8 @@ static void release(struct http_call *call)
     curl_slist_free_all(call->headers);
     buf_free(&call->input);
     DL_DELETE(client->calls, call);
-    client->active--;
+    if (--client->active == 0)
+        timer_set(&client->calm, HTTP_IDLE_S * 1000);
     loop_free_later(client->loop, call, free);
 }
 
@@ -356,6 +358,39 @@ static int on_multi_socket(CURL *easy, curl_socket_t fd, int what, void *arg, vo
 }
 
 /* --- life of the client --- */
+static CURLM *multi_new(struct http_client *client)
+{
+    CURLM *multi = curl_multi_init();
+
+    if (!multi)
+        return NULL;
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_multi_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_multi_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
+    curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION);
+    return multi;
+}
+
+/* libcurl looks for connections that were idle too long only when a call
+ * begins. When none does, its whole handle goes, and all of them with it. */
+static void on_calm(void *arg)
+{
+    struct http_client *client = arg;
+    CURLM *fresh;
+
+    if (client->calls)
+        return;
+    fresh = multi_new(client);
+    if (!fresh)
+        return;
+    curl_multi_cleanup(client->multi);
+    timer_cancel(&client->timer);
+    client->multi = fresh;
+    mem_give_back();
+}
+
 enum err_code http_client_new(struct loop *loop, struct http_client **client_r, struct err *e)
 {
     struct http_client *client;
@@ -365,19 +400,14 @@ enum err_code http_client_new(struct loop *loop, struct http_client **client_r, 
         return err_set(e, ERR_INTERNAL, "libcurl does not start");
     client = mem_alloc(sizeof *client);
     client->loop = loop;
-    client->multi = curl_multi_init();
+    client->multi = multi_new(client);
     if (!client->multi) {
         free(client);
         curl_global_cleanup();
         return err_set(e, ERR_INTERNAL, "libcurl does not start");
     }
     timer_init(&client->timer, loop, on_timer, client);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_multi_socket);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_multi_timer);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
-    curl_multi_setopt(client->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION);
+    timer_init(&client->calm, loop, on_calm, client);
     *client_r = client;
     return ERR_OK;
 }
@@ -394,6 +424,7 @@ void http_client_free(struct http_client **client)
         curl_easy_cleanup(c->spare[--c->spares]);
     curl_multi_cleanup(c->multi);
     timer_cancel(&c->timer);
+    timer_cancel(&c->calm);
     curl_global_cleanup();
     free(c);
     *client = NULL;

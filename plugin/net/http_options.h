@@ -6,6 +6,8 @@
 
 #include "plugin/net/http.h"
 
+#define HTTP_IDLE_S 60L /* a connection without a call is closed then */
+
 /* ERR_INVALID for what is no http or https URL. */
 enum err_code http_check_url(const char *url, struct err *e);
 

@@ -12,6 +12,7 @@
 #include "plugin/base/mem.h"
 
 #define NAP_MS 30
+#define SCRIPT_BACKLOG 4096 /* as many as a test opens at once: one too many would wait for a second */
 #define KEPT_BYTES (64U * 1024 * 1024)
 
 struct loop *net_loop_new(void)
@@ -172,13 +173,6 @@ void tcp_until_eof(struct tcp *r)
 }
 
 /* --- a server --- */
-struct script_conn {
-    struct script *script;
-    int fd;
-    struct watch *watch;
-    struct script_conn *next, *prev;
-};
-
 static void end_conn(struct script_conn *c, bool reset)
 {
     struct linger cut = {.l_onoff = 1, .l_linger = 0};
@@ -237,7 +231,7 @@ void script_start(struct script *s, struct loop *loop, const struct step *steps)
     buf_init(&s->got, KEPT_BYTES);
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(s->fd, (struct sockaddr *)&sa, sizeof sa), 0);
-    assert_int_equal(listen(s->fd, 64), 0);
+    assert_int_equal(listen(s->fd, SCRIPT_BACKLOG), 0);
     assert_int_equal(getsockname(s->fd, (struct sockaddr *)&sa, &len), 0);
     s->port = ntohs(sa.sin_port);
     s->watch = watch_new(loop, s->fd, WATCH_READ, on_script_listen, s);

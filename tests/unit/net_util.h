@@ -48,6 +48,13 @@ struct step {
     bool reset;        /* cut the connection instead of closing it */
 };
 
+struct script_conn {
+    struct script *script;
+    int fd;
+    struct watch *watch;
+    struct script_conn *next, *prev;
+};
+
 struct script {
     struct loop *loop;
     int fd, port;
@@ -56,7 +63,7 @@ struct script {
     size_t next;          /* step */
     unsigned connections; /* accepted so far */
     struct buf got;       /* of all connections */
-    struct script_conn *conns;
+    struct script_conn *conns; /* that are open */
 };
 
 void script_start(struct script *s, struct loop *loop, const struct step *steps);

@@ -3,8 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
 
 #include "plugin/base/clock.h"
+#include "plugin/base/mem.h"
 #include "plugin/net/http.h"
 #include "tests/unit/net_util.h"
 
@@ -534,6 +540,115 @@ static void test_many_at_once(void **state)
     }
 }
 
+/* --- connections that are kept --- */
+#define CROWD 200
+#define ROUNDS 5
+#define KEPT_MAX 1024
+#define KEPT_S 60
+
+static int64_t skipped_s; /* of libcurl's time */
+
+/* libcurl reads the clock itself. This one stands before the C library's. */
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    int rc = (int)syscall(SYS_clock_gettime, id, t);
+
+    t->tv_sec += skipped_s;
+    return rc;
+}
+
+static unsigned open_connections(void)
+{
+    struct script_conn *c;
+    unsigned n;
+
+    net_turns(loop, 5); /* what was closed is seen */
+    DL_COUNT(script.conns, c, n);
+    return n;
+}
+
+static void answer_all(struct step *steps, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        steps[i] = (struct step){.reply = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"};
+    serve(steps);
+}
+
+/* All at the same time. */
+static void call_crowd(unsigned n)
+{
+    struct caller *crowd = mem_array(n, sizeof *crowd);
+
+    for (unsigned i = 0; i < n; i++)
+        start(&crowd[i], "GET", "/", NULL);
+    while (http_active(client) > 0)
+        loop_turn(loop, true);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(crowd[i].e.code, ERR_OK);
+        end(&crowd[i]);
+    }
+    free(crowd);
+}
+
+static void test_crowd_keeps_its_connections(void **state)
+{
+    static struct step steps[ROUNDS * CROWD + 1];
+
+    (void)state;
+    answer_all(steps, ROUNDS * CROWD + 1);
+    for (int i = 0; i < ROUNDS; i++)
+        call_crowd(CROWD);
+    assert_in_range(script.connections, CROWD / 2, CROWD);
+    assert_int_equal(open_connections(), script.connections);
+    /* After the crowd one call now and then: it keeps its own one only. */
+    skipped_s += KEPT_S + 1;
+    call_crowd(1);
+    assert_in_range(script.connections, 1, CROWD + 1);
+    assert_int_equal(open_connections(), 1);
+}
+
+static void test_calm_closes_them(void **state)
+{
+    static struct step steps[2 * CROWD + 1];
+    struct caller last = {0};
+    unsigned before;
+
+    (void)state;
+    answer_all(steps, 2 * CROWD + 1);
+    call_crowd(CROWD);
+    clock_test_advance(KEPT_S * 1000 - 1);
+    assert_int_equal(open_connections(), script.connections);
+    start(&last, "GET", "/", NULL); /* it starts over */
+    clock_test_advance(1);
+    net_turns(loop, 5);
+    while (!last.finished)
+        loop_turn(loop, false);
+    end(&last);
+    clock_test_advance(KEPT_S * 1000 - 1);
+    assert_int_equal(open_connections(), script.connections);
+    clock_test_advance(1);
+    assert_int_equal(open_connections(), 0);
+    before = script.connections;
+    assert_in_range(before, CROWD / 2, CROWD);
+    call_crowd(CROWD);
+    assert_int_equal(open_connections(), script.connections - before);
+}
+
+static void test_connections_kept_are_limited(void **state)
+{
+    static struct step steps[KEPT_MAX + 10];
+    struct rlimit files;
+
+    (void)state;
+    answer_all(steps, KEPT_MAX + 10);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    if (files.rlim_cur < 3 * KEPT_MAX)
+        skip();
+    call_crowd(KEPT_MAX + 10);
+    assert_in_range(script.connections, KEPT_MAX + 1, KEPT_MAX + 10);
+    assert_int_equal(open_connections(), KEPT_MAX);
+}
+
 /* --- ends from the owner's side --- */
 static void test_cancel(void **state)
 {
@@ -706,6 +821,7 @@ int main(void)
         T(test_only_once_more),
         T(test_not_again_after_the_first_byte),
         T(test_many_at_once),
+        T(test_connections_kept_are_limited),
         T(test_cancel),
         T(test_ends_from_callbacks),
         T(test_one_cancels_the_other),
@@ -714,6 +830,8 @@ int main(void)
     const struct CMUnitTest frozen[] = {
         T(test_first_byte_deadline),
         T(test_idle_deadline),
+        T(test_crowd_keeps_its_connections),
+        T(test_calm_closes_them),
     };
     int failed = cmocka_run_group_tests(real, NULL, NULL);
 
