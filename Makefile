@@ -42,6 +42,7 @@ SOURCES   := $(filter-out $(MAIN),$(wildcard plugin/*.c plugin/*/*.c config/*.c)
 TESTS     := $(wildcard tests/unit/test_*.c tests/conform/test_*.c)
 SUPPORT   := $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/conform/*.c))
 FUZZERS   := $(wildcard tests/fuzz/fuzz_*.c)
+TOOLS     := $(wildcard tests/tools/*.c)
 E2E       := $(wildcard tests/build tests/e2e)
 
 # --- flags -----------------------------------------------------------------
@@ -161,7 +162,12 @@ $$($(1)_TESTS): build/$(1)/%: build/$(1)/%.o build/$(1)/libsupport.a build/$(1)/
 	$$(call say,LD,$$@)
 	$$(call link,$(1),$$(CMOCKA_LIBS))
 
--include $$(patsubst %.o,%.d,$$($(1)_OBJECTS)) $$(patsubst %.c,build/$(1)/%.d,$$(MAIN) $$(TESTS) $$(SUPPORT) $$(FUZZERS))
+# Programs that end-to-end tests call.
+$$(TOOLS:%.c=build/$(1)/%): %: %.o build/$(1)/libwarbler.a build/$(1)/flags
+	$$(call say,LD,$$@)
+	$$(call link,$(1))
+
+-include $$(patsubst %.o,%.d,$$($(1)_OBJECTS)) $$(patsubst %.c,build/$(1)/%.d,$$(MAIN) $$(TESTS) $$(SUPPORT) $$(FUZZERS) $$(TOOLS))
 endef
 $(foreach v,release asan valgrind fuzz,$(eval $(call variant,$(v))))
 
@@ -199,14 +205,16 @@ DEMO = build/warbler run -c config/demo.conf
 run: build/warbler deps ## install what is missing, build, start the bot with config/demo.conf
 	@if [ -t 0 ]; then sh -mc 'trap "" TSTP; $(DEMO); exit $$?'; else $(DEMO); fi
 
-E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' CLANG='$(CLANG)'
+E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' \
+          WARBLER_MERGE='$(CURDIR)/build/asan/tests/tools/merge' CLANG='$(CLANG)'
+TEST_PROGRAMS = build/asan/warbler build/warbler $(TOOLS:%.c=build/asan/%)
 
-test: $(asan_TESTS) $(valgrind_TESTS) build/asan/warbler build/warbler ## install what is missing, build with sanitizers, run every test
+test: $(asan_TESTS) $(valgrind_TESTS) $(TEST_PROGRAMS) ## install what is missing, build with sanitizers, run every test
 	@if scripts/deps fuzz 2>/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --valgrind $(valgrind_TESTS) --fuzz $(fuzz_BINARIES) \
 	    --e2e $(E2E)
 
-check: $(asan_TESTS) build/asan/warbler build/warbler ## the fast tests, under a minute
+check: $(asan_TESTS) $(TEST_PROGRAMS) ## the fast tests, under a minute
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --e2e $(E2E) --fast
 
 lint: deps build/gen/warbler.conf.5 ## what clang-tidy, cppcheck, shellcheck and the house rules find
