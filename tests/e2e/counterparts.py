@@ -145,7 +145,7 @@ class Aimock(Server):
 
     def __init__(self, folder, fixtures, latency_ms=0, **chaos):
         super().__init__(folder, "aimock")
-        self.node = fetch("npm") / "node_modules"
+        self.npm = fetch("npm")
         self.fixtures = folder / "fixtures"
         self.fixtures.mkdir(exist_ok=True)
         (self.fixtures / "all.json").write_text(json.dumps({"fixtures": fixtures}))
@@ -156,7 +156,7 @@ class Aimock(Server):
 
     def start(self, env=None):
         # Port and fixtures come as options; a key that it does not know is refused.
-        self.spawn([self.node / ".bin/llmock", *self.options], env={"AIMOCK_API_KEYS": KEY, **(env or {})})
+        self.spawn([self.npm / "node", self.npm / "node_modules/.bin/llmock", *self.options], env={"AIMOCK_API_KEYS": KEY, **(env or {})})
         return self.wait_for_port()
 
     def journal(self):
@@ -168,7 +168,7 @@ class MockApi(Server):
 
     def __init__(self, folder, pairs):
         super().__init__(folder, "openai-mock-api")
-        self.node = fetch("npm") / "node_modules"
+        self.npm = fetch("npm")
         self.config = folder / "mock.yaml"
         # JSON is YAML.
         self.config.write_text(json.dumps({"apiKey": KEY, "port": self.port, "responses": [
@@ -176,7 +176,7 @@ class MockApi(Server):
             for i, (asked, answer) in enumerate(pairs)]}, ensure_ascii=False))
 
     def start(self):
-        self.spawn([self.node / ".bin/openai-mock-api", "--config", str(self.config), "--port", str(self.port)])
+        self.spawn([self.npm / "node", self.npm / "node_modules/.bin/openai-mock-api", "--config", str(self.config), "--port", str(self.port)])
         return self.wait_for_port()
 
 

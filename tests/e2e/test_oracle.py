@@ -24,8 +24,8 @@ REASONING = ("<think>", "</think>")
 
 @pytest.fixture(name="oracle", scope="module")
 def running_oracle():
-    modules = fetch("npm") / "node_modules"
-    with subprocess.Popen(["node", HERE / "oracle.mjs", modules], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    npm = fetch("npm")
+    with subprocess.Popen([npm / "node", HERE / "oracle.mjs", npm / "node_modules"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           text=True) as process:
         def ask(body, stream):
             process.stdin.write(json.dumps({"stream": stream, "body": base64.b64encode(body).decode()}) + "\n")
