@@ -118,6 +118,7 @@ class Model:
         self.problems = []
         self.gone = asyncio.Event()  # a client left during SILENCE
         self.shown = {}      # behaviour -> event
+        self.models = whole(200, {"object": "list", "data": []})  # what `warbler ping` gets
 
     async def __aenter__(self):
         self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
@@ -144,6 +145,9 @@ class Model:
         headers = {name.lower(): value for name, value in (l.split(": ", 1) for l in lines)}
         body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"null")
         self.requests.append((line, headers, body))
+        if line.startswith("GET "):
+            writer.write(self.models[0])
+            return True
         words = body["messages"][-1]["content"].split()
         parts = self.behaviours[words[0]]
         if parts[0] == [CLOSE] and not is_first:
