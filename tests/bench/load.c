@@ -2,10 +2,15 @@
  * answer is there; and the same people asking the model itself.
  *   usage: load chat PORT CONVERSATIONS
  *          load model PORT CONVERSATIONS
+ *          load stream PORT CONVERSATIONS
  * Opens them all at once, has one question answered in each, and prints "ready".
  * A line "go MILLISECONDS" on standard input lets all of them ask for so long;
  * then one line says what it came to: MESSAGES NANOSECONDS P50_NS P99_NS. Ends
  * with its input, after a last look whether anything came that should not.
+ *
+ * "stream": with "go" each asks once, for an answer of STREAM_POINTS characters,
+ * and watches it grow; the numbers then are the pauses between two growths of
+ * one answer: ANSWERS NANOSECONDS P99_NS LONGEST_NS.
  *
  * Every question has a word of its own that the answer must consist of (#echo of
  * the practice model). A wrong, second or missing answer ends with status 1. */
@@ -22,6 +27,7 @@
 #define QUIET_MS 100          /* nothing came for so long: nothing more comes */
 #define WORD_BYTES 32U
 #define EVENTS_MAX 256
+#define STREAM_POINTS 1000
 
 enum state { CLOSED, UPGRADING, GREETING, ASKING, ACKNOWLEDGED, SATISFIED };
 
@@ -31,17 +37,21 @@ struct person {
     unsigned number, asked;
     char word[WORD_BYTES]; /* and the message's id */
     int64_t asked_ns;
+    size_t shown;            /* bytes of the answer so far */
+    int64_t grown_ns;        /* when that became so many; 0: nothing is shown */
 };
 
 static struct {
     bool model;               /* asked directly */
+    bool stream;
     int poller, port;
     struct person *people;
     unsigned n, ready;
     int64_t until_ns;         /* who has an answer before asks again */
     unsigned waiting;         /* for an answer */
-    int64_t *latencies;       /* of what was answered since "go" */
-    size_t answers, room;
+    size_t answers;           /* since "go" */
+    int64_t *times;           /* of what is measured */
+    size_t n_times, room;
 } load;
 
 static const char *const state_names[] = { "closed", "upgrading", "greeting", "asking", "acknowledged", "satisfied" };
@@ -55,9 +65,12 @@ static void wrong(const struct person *p, const char *what, struct span got)
 /* --- asking --- */
 static void ask(struct person *p)
 {
-    char text[WORD_BYTES + sizeof "#echo "], frame[sizeof text + 2 * WORD_BYTES];
+    char text[2 * WORD_BYTES], frame[sizeof text + 2 * WORD_BYTES];
     snprintf(p->word, sizeof p->word, "w%ux%ux%d", p->number, ++p->asked, getpid());
-    snprintf(text, sizeof text, "#echo %s", p->word);
+    if (load.stream && load.until_ns > 0)
+        snprintf(text, sizeof text, "#len %d", STREAM_POINTS);
+    else
+        snprintf(text, sizeof text, "#echo %s", p->word);
     p->state = ASKING;
     p->asked_ns = now_ns();
     load.waiting++;
@@ -73,15 +86,15 @@ static void ask(struct person *p)
     end_flush(&p->end);
 }
 
-static void note_latency(int64_t ns)
+static void note_time(int64_t ns)
 {
-    if (load.answers == load.room) {
+    if (load.n_times == load.room) {
         load.room = load.room ? 2 * load.room : 4096;
-        load.latencies = realloc(load.latencies, load.room * sizeof *load.latencies);
-        if (!load.latencies)
+        load.times = realloc(load.times, load.room * sizeof *load.times);
+        if (!load.times)
             die("out of memory");
     }
-    load.latencies[load.answers++] = ns;
+    load.times[load.n_times++] = ns;
 }
 
 static void open_one(unsigned number)
@@ -100,22 +113,43 @@ static void open_one(unsigned number)
     bytes_add(&p->end.out, upgrade, strlen(upgrade)); /* goes when the socket is connected */
 }
 
+/* A streamed answer is the same text for all, so that its length is what can be checked. */
+static bool is_streamed(struct span text)
+{
+    return load.stream && load.until_ns > 0 && text.len >= STREAM_POINTS;
+}
+
 static void answered(struct person *p, struct span text)
 {
-    if (!span_is(text, p->word))
+    if (!is_streamed(text) && !span_is(text, p->word))
         wrong(p, "another answer", text);
     int64_t now = now_ns();
     p->state = SATISFIED;
+    p->grown_ns = 0;
     load.waiting--;
-    if (load.until_ns > 0)
-        note_latency(now - p->asked_ns);
-    else
+    if (load.until_ns > 0) {
+        load.answers++;
+        if (!load.stream)
+            note_time(now - p->asked_ns);
+    } else {
         load.ready++;
-    if (now < load.until_ns)
+    }
+    if (now < load.until_ns && !load.stream)
         ask(p);
 }
 
 /* --- what comes --- */
+static void grown(struct person *p, struct span text)
+{
+    int64_t now = now_ns();
+    if (p->grown_ns && text.len < p->shown)
+        wrong(p, "the answer shrinks", text);
+    if (p->grown_ns)
+        note_time(now - p->grown_ns);
+    p->shown = text.len;
+    p->grown_ns = now;
+}
+
 static void on_answer(struct person *p, struct span frame)
 {
     if (p->state != ACKNOWLEDGED)
@@ -123,8 +157,11 @@ static void on_answer(struct person *p, struct span frame)
     struct span to = json_string(frame, "reply_to");
     if (to.data && !span_is(to, p->word))
         wrong(p, "an answer to another message", frame);
+    struct span text = json_string(frame, "text");
+    if (load.stream && load.until_ns > 0)
+        grown(p, text);
     if (span_find(frame, "\"done\":true").data)
-        answered(p, json_string(frame, "text"));
+        answered(p, text);
 }
 
 static void on_frame(struct person *p, struct span frame)
@@ -211,21 +248,24 @@ static int by_size(const void *a, const void *b)
 
 static long long percentile(unsigned percent)
 {
-    return load.latencies[(load.answers - 1) * percent / 100];
+    return load.times[(load.n_times - 1) * percent / 100];
 }
 
 static void measure(int64_t milliseconds)
 {
     int64_t begin = now_ns();
-    load.answers = 0;
+    load.answers = load.n_times = 0;
     load.until_ns = begin + milliseconds * 1000000;
     for (unsigned i = 0; i < load.n; i++)
         ask(&load.people[i]);
     while (load.waiting > 0)
         turn_or_die();
     int64_t took = now_ns() - begin;
-    qsort(load.latencies, load.answers, sizeof *load.latencies, by_size);
-    printf("%zu %lld %lld %lld\n", load.answers, (long long)took, percentile(50), percentile(99));
+    if (load.n_times == 0)
+        die("nothing could be measured");
+    qsort(load.times, load.n_times, sizeof *load.times, by_size);
+    printf("%zu %lld %lld %lld\n", load.answers, (long long)took, percentile(load.stream ? 99 : 50),
+           percentile(load.stream ? 100 : 99));
     fflush(stdout);
 }
 
@@ -233,8 +273,9 @@ int main(int argc, char **argv)
 {
     char line[64];
     if (argc != 4)
-        die("usage: load chat|model PORT CONVERSATIONS");
+        die("usage: load chat|model|stream PORT CONVERSATIONS");
     load.model = strcmp(argv[1], "model") == 0;
+    load.stream = strcmp(argv[1], "stream") == 0;
     load.port = (int)strtol(argv[2], NULL, 10);
     load.n = (unsigned)strtoul(argv[3], NULL, 10);
     load.people = calloc(load.n, sizeof *load.people);
