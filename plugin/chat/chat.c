@@ -114,17 +114,34 @@ static void free_resume(struct pending *link)
 
 #define REASON_BYTES 160
 
+/* Takes the message, and all that an earlier run bound to the same turn, off
+ * the queue: they end together. */
+static struct question *take_bound(struct channel *ch, int64_t seq)
+{
+    struct question *first, *q, *tmp, *list = NULL;
+    DL_SEARCH_SCALAR(ch->queue, first, seq, seq);
+    if (!first)
+        return NULL;
+    int64_t turn = first->turn;
+    DL_FOREACH_SAFE(ch->queue, q, tmp)
+        if (q == first || (turn && q->turn == turn)) {
+            channel_dequeue(ch, q);
+            DL_APPEND(list, q);
+        }
+    return list;
+}
+
 static void bury(struct channel *ch, int64_t seq, int tries)
 {
     char why[REASON_BYTES];
-    struct question *q;
-    DL_SEARCH_SCALAR(ch->queue, q, seq, seq);
-    if (!q)
+    struct question *q, *tmp, *list = take_bound(ch, seq);
+    if (!list)
         return;
     log_error("chat", "message %" PRId64 " of %s was unanswered at %d starts in a row; it is a dead letter now: "
               "`warbler queue` shows it", seq, ch->name, tries);
-    channel_dequeue(ch, q);
-    struct ending *end = ending_new(ch, q->turn ? q->turn : q->seq, q->id);
+    struct question *lead = list->prev; /* utlist: the head's prev is the tail */
+    struct ending *end = ending_new(ch, lead->seq, lead->id);
+    ending_answers(end, list);
     end->outcome = STORE_DEAD;
     end->notice = true;
     end->error = ERR_INTERNAL;
@@ -132,9 +149,10 @@ static void bury(struct channel *ch, int64_t seq, int tries)
              "then retry or drop it", tries);
     end->reason = mem_dup(why);
     end->finish = "error";
-    end->text = mem_dup(notice_text(NOTICE_DEAD, channel_language(ch, q)));
+    end->text = mem_dup(notice_text(NOTICE_DEAD, channel_language(ch, lead)));
     ending_start(end);
-    question_free(q);
+    DL_FOREACH_SAFE(list, q, tmp)
+        question_free(q);
 }
 
 static void resumed(struct waiter *w, const struct err *e)

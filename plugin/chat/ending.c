@@ -55,6 +55,19 @@ struct ending *ending_new(struct channel *ch, int64_t lead, const char *reply_to
     return end;
 }
 
+void ending_answers(struct ending *end, const struct question *list)
+{
+    const struct question *q;
+    size_t n;
+    DL_COUNT(list, q, n);
+    if (n < 2)
+        return;
+    end->answers = mem_array(n + 1, sizeof(*end->answers));
+    n = 0;
+    DL_FOREACH(list, q)
+        end->answers[n++] = mem_dup(q->id);
+}
+
 static void count(const struct ending *end)
 {
     static const enum metric by_outcome[] = {

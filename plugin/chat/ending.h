@@ -33,6 +33,8 @@ struct ending {
 };
 
 struct ending *ending_new(struct channel *ch, int64_t lead, const char *reply_to);
+/* Fills answers: what it ends are the messages of this list, which stays the caller's. */
+void ending_answers(struct ending *end, const struct question *list);
 void ending_start(struct ending *end); /* frees itself after done */
 
 /* The list's messages, out of the queue, are decided not to be answered. Owns them. */

@@ -151,17 +151,6 @@ static void ended(void *arg, const struct ending *end)
     next_ready(ch->core);
 }
 
-static char **copy_ids(const char *const *ids)
-{
-    size_t n = 0;
-    while (ids[n])
-        n++;
-    char **copy = mem_array(n + 1, sizeof(*copy));
-    for (size_t i = 0; i < n; i++)
-        copy[i] = mem_dup(ids[i]);
-    return copy;
-}
-
 static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const char *finish)
 {
     completion_cancel(&t->completion);
@@ -170,7 +159,7 @@ static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const
     typing(t, false);
     set_state(t, TURN_STORING);
     struct ending *end = ending_new(t->ch, t->lead->seq, t->lead->id);
-    end->answers = t->answers ? copy_ids(t->answers) : NULL;
+    ending_answers(end, t->questions);
     end->outcome = outcome;
     end->notice = outcome == STORE_NOTICED;
     end->shown = t->shown;

@@ -712,6 +712,37 @@ static void a_message_that_kills_us_is_buried(void **state)
     world_free(w);
 }
 
+/* Nobody knows which of those that were asked together it is, so they all are; and the notice names them. */
+static void what_is_bound_to_it_is_buried_along(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "queue = \"merge\";" });
+    struct page past = { 0 };
+    say(w, "1", "#sleep 60 #echo one");
+    wait_for(w, "ack", 1);
+    say(w, "2", "two");
+    say(w, "3", "#sleep 60000 #echo never");
+    wait_for(w, "final", 1);
+    for (int i = 0; i <= RESUME_TRIES_MAX; i++) {
+        say(w, "4", "#echo after"); /* when it is acknowledged, those two are bound */
+        wait_for(w, i == 0 ? "ack" : "dup", i == 0 ? 4 : 1);
+        restart(w);
+    }
+    wait_for(w, "final", 2);
+    size_t events = 0;
+    for (size_t i = 0; i < w->n; i++)
+        events += w->events[i].id && strcmp(w->events[i].id, nth(w, "final", 0)->id) == 0;
+    assert_int_equal(events, 1);
+    assert_true(nth(w, "final", 0)->notice);
+    assert_string_equal(nth(w, "final", 0)->reply_to, "3");
+    assert_int_equal(nth(w, "final", 0)->answers, 2);
+    assert_string_equal(nth(w, "final", 1)->text, "after");
+    chat_history(w->chat, &w->account, "c", NULL, 0, 100, got_page, &past);
+    wait_for_page(w, &past);
+    assert_string_equal(past.ids, "2 3 ");
+    world_free(w);
+}
+
 static void answers_grow_in_order(void **state)
 {
     (void)state;
@@ -834,6 +865,7 @@ int main(void)
         cmocka_unit_test(only_administrators_command),
         cmocka_unit_test(what_was_not_answered_is_asked_again),
         cmocka_unit_test(a_message_that_kills_us_is_buried),
+        cmocka_unit_test(what_is_bound_to_it_is_buried_along),
         cmocka_unit_test(answers_grow_in_order),
         cmocka_unit_test(parts_go_through_the_outbox),
         cmocka_unit_test(unconfirmed_parts_are_sent_again_under_their_id),
