@@ -171,6 +171,7 @@ SILENT = "#!/bin/sh\nexit 0\n"
     (SILENT, "0 passed, 1 failed, 0 skipped"),
 ])
 def test_unit_tests_are_counted(tmp_path, program, closing):
+    (tmp_path / "build/test/locale/de_DE.UTF-8").mkdir(parents=True)  # not what is tested here, and slow to make
     write(tmp_path / "test_a", program, 0o755)
     done = run("test-run", "--unit", "./test_a", cwd=tmp_path, python=True)
     assert done.stdout.splitlines()[-1] == closing, done.stdout
@@ -200,9 +201,22 @@ def test_pytest_is_counted(tmp_path, bad, ci, options, closing):
     assert (done.returncode == 0) == (" 0 failed" in closing)
 
 
-def test_broken_test_file_fails(tmp_path):
+def test_fast_runs_every_file(tmp_path):
+    for name, test in (("a", "def test_a(): pass\n"), ("b", "def test_b(): assert 0, 'a word on why'\n"),
+                       ("slow", "import pytest\n@pytest.mark.slow\ndef test_c(): assert 0\n")):
+        write(tmp_path / "e2e" / f"test_{name}.py", test)
+    done = run("test-run", "--e2e", "e2e", "--fast", cwd=tmp_path, python=True)
+    assert done.stdout.splitlines()[-1] == "1 passed, 1 failed, 0 skipped" and done.returncode == 1
+    assert "a word on why" in done.stdout
+    (tmp_path / "e2e" / "test_a.py").unlink()
+    (tmp_path / "e2e" / "test_b.py").unlink()
+    assert run("test-run", "--e2e", "e2e", "--fast", cwd=tmp_path, python=True).returncode == 1, "nothing ran"
+
+
+@pytest.mark.parametrize("options", [[], ["--fast"]])
+def test_broken_test_file_fails(tmp_path, options):
     write(tmp_path / "test_e.py", "import nothing_of_this_name\n")
-    done = run("test-run", "--e2e", "test_e.py", cwd=tmp_path, python=True)
+    done = run("test-run", "--e2e", "test_e.py", *options, cwd=tmp_path, python=True)
     assert done.stdout.splitlines()[-1] == "0 passed, 1 failed, 0 skipped" and done.returncode == 1
 
 
