@@ -23,7 +23,7 @@ static const char head[] =
     ".IB name \" = \" value ;\n"
     "A group of settings stands in braces, a list in round brackets with commas between its entries. Texts stand in\n"
     "double quotes; texts side by side are joined. Comments begin with # or // and end with the line, or stand between /*\n"
-    "and */. Whole numbers beyond 2147483647 need an L behind them; none begins with another 0. A line\n"
+    "and */. Whole numbers beyond 2147483647 need an L behind them; leading zeros are mistakes. A line\n"
     ".B @include \\(dqfile\\(dq\n"
     "takes in another file of the same folder. Unknown settings are mistakes.\n"
     ".SS Durations\n"
