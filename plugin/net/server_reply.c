@@ -126,7 +126,8 @@ static void put(struct http_conn *c, struct iovec *iov, size_t count)
     for (size_t i = 0; i < count; i++) {
         size_t gone = skip < iov[i].iov_len ? skip : iov[i].iov_len;
 
-        buf_add(&c->out, (const char *)iov[i].iov_base + gone, iov[i].iov_len - gone);
+        if (gone < iov[i].iov_len) /* an empty piece may have no address to add to */
+            buf_add(&c->out, (const char *)iov[i].iov_base + gone, iov[i].iov_len - gone);
         skip -= gone;
     }
 }
