@@ -13,7 +13,7 @@
 #include "plugin/base/buf.h"
 #include "plugin/net/loop.h"
 
-#define NET_PATIENCE_MS 10000
+#define NET_PATIENCE_MS 30000
 
 struct loop *net_loop_new(void);
 

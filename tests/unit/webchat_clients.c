@@ -297,8 +297,10 @@ static void peer_read(struct peer *r)
     if (r->eof)
         return;
     n = recv(r->fd, part, sizeof part, MSG_DONTWAIT);
-    if (n > 0)
+    if (n > 0) {
         buf_add(&r->in, part, (size_t)n);
+        r->w->arrived += (uint64_t)n;
+    }
     r->eof = n == 0;
 }
 

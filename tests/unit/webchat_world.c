@@ -11,7 +11,7 @@
 
 #include "plugin/base/mem.h"
 
-#define PATIENCE_S 5
+#define PATIENCE_S 30
 
 static bool always_ready(void *arg, struct buf *json)
 {
@@ -80,9 +80,14 @@ static int64_t real_s(void)
 void world_until(struct world *w, bool (*done)(void *arg), void *arg, const char *what)
 {
     int64_t end = real_s() + PATIENCE_S + 1;
+    uint64_t arrived = w->arrived;
 
     while (!done(arg)) {
         loop_turn(w->loop, false);
+        if (w->arrived != arrived) {
+            arrived = w->arrived;
+            end = real_s() + PATIENCE_S + 1;
+        }
         if (real_s() >= end)
             fail_msg("waited in vain for %s", what);
     }

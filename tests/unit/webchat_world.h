@@ -50,6 +50,7 @@ struct world {
     struct msg_out running;  /* id NULL: none; the test's own strings */
     struct msg_in last;      /* what the adapter passed up last; chat, sender, … point into messages */
     unsigned online, stopped, jobs_done;
+    uint64_t arrived; /* bytes that peers have read */
     int64_t sent_handle;
     char sent_id[80];
 };
@@ -59,7 +60,7 @@ struct world *world_new(void (*tweak)(struct webchat_conf *conf));
 void world_free(struct world **w);
 
 void world_turns(struct world *w, int n); /* of the loop, without waiting */
-/* Turns until done(arg); fails the test after five seconds of real time. */
+/* Turns until done(arg); fails the test when no peer has read anything for half a minute, however long the whole takes. */
 void world_until(struct world *w, bool (*done)(void *arg), void *arg, const char *what);
 void world_pause(struct world *w);
 void world_resume(struct world *w);
