@@ -13,10 +13,20 @@
 
 #define FAILURE_BODY_BYTES_MAX 65536U /* of an error's body; the rest says nothing new */
 
+#define FAILURE_PARAM_BYTES 64U
+#define FAILURE_MESSAGE_BYTES 512U
+
 struct failure {
     struct err err;         /* the text has no secrets; see failure_hide() for the key that we know */
+    long status;            /* HTTP's, or the one that an error inside a good answer claims; 0: none */
     int64_t retry_after_ms; /* as far as the body says so; -1: not */
+    int64_t context_max, context_used; /* tokens, of ERR_CONTEXT; -1: not said */
+    char param[FAILURE_PARAM_BYTES];   /* the member that it blames, "messages.0.name"; "" if it names none */
+    char message[FAILURE_MESSAGE_BYTES]; /* the beginning of what the server wrote, unmasked: to be
+                                            looked at (quirk.h), never shown or logged */
 };
+
+#define FAILURE_INIT {.retry_after_ms = -1, .context_max = -1, .context_used = -1}
 
 /* An answer with a status that is not 2xx. */
 void failure_read(struct failure *f, long status, const char *body, size_t len);
