@@ -20,6 +20,7 @@
 struct keyring_key {
     int64_t until_ms;  /* rests until then; or, if dead, is tried again then */
     int64_t pause_ms;  /* of a dead one, before the next trial */
+    bool tried;        /* a dead one: a request is out with it */
     enum err_code why; /* ERR_OK: alive */
 };
 
@@ -37,7 +38,8 @@ int keyring_pick(struct keyring *k, int64_t now_ms);
 
 /* What came of a request with key i. */
 void keyring_good(struct keyring *k, int i); /* alive again if it was dead; a rest goes on */
-void keyring_cool(struct keyring *k, int i, int64_t until_ms, int64_t now_ms); /* never shortens a rest */
+/* The server took the key, but not now. Never shortens a rest. */
+void keyring_cool(struct keyring *k, int i, int64_t until_ms, int64_t now_ms);
 /* why: ERR_AUTH, ERR_QUOTA. True if the key was alive: worth a line in the log. */
 bool keyring_kill(struct keyring *k, int i, enum err_code why, int64_t now_ms);
 
