@@ -334,8 +334,8 @@ static void attempt_init(struct completion *c)
     buf_init(&c->body, 0);
     sse_init(&c->sse, on_event, c);
     delta_init(&c->delta, COMPLETION_TEXT_BYTES_MAX);
-    c->reply = (struct http_reply){.retry_after_ms = -1};
-    c->failure = (struct failure){.retry_after_ms = -1};
+    c->reply = (struct http_reply){.limits = RATELIMIT_INIT};
+    c->failure = (struct failure)FAILURE_INIT;
     c->shape = SHAPE_UNKNOWN;
     c->failed = false;
     c->stale = c->shown;
@@ -349,7 +349,7 @@ static void pause_for(struct completion *c, int64_t ms)
 
 static int64_t pause_asked(const struct completion *c)
 {
-    return c->reply.retry_after_ms >= 0 ? c->reply.retry_after_ms : c->failure.retry_after_ms;
+    return c->reply.limits.retry_after_ms >= 0 ? c->reply.limits.retry_after_ms : c->failure.retry_after_ms;
 }
 
 static void fail(struct completion *c)
@@ -527,7 +527,7 @@ static bool on_ping_body(void *arg, const char *data, size_t len)
 
 static void judge_ping(struct ping *p, long status)
 {
-    struct failure f = {.retry_after_ms = -1};
+    struct failure f = FAILURE_INIT;
     const char *body = buf_str(&p->body);
     if (!is_good(status)) {
         failure_read(&f, status, body, p->body.len);

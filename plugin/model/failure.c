@@ -6,7 +6,8 @@
 
 #include "plugin/base/secret.h"
 #include "plugin/base/utf8.h"
-#include "plugin/model/retry.h"
+#include "plugin/model/overflow.h"
+#include "plugin/net/ratelimit.h"
 
 #define PLAIN_BYTES_MAX 200U   /* shown of a body of unknown shape */
 #define LINE_BYTES_MAX 2048U   /* of a message that is looked through for keys; more does not fit struct err */
@@ -16,10 +17,14 @@
 /* What was found in a body. Borrowed from it. */
 struct facts {
     const char *message, *type, *code;
+    const char *param;
     char number[24]; /* what a numeric code points to */
+    char path[FAILURE_PARAM_BYTES]; /* what a param in pieces points to */
+    cJSON *raw;      /* what an error inside the error points to */
     long status;     /* HTTP's, or the one that an error inside a good answer claims */
     bool flagged;    /* by a moderation */
     const char *delay; /* as a duration */
+    int64_t context_max, context_used;
 };
 
 /* --- classes --- */
@@ -50,23 +55,27 @@ static bool is_any(const char *text, const char *const *names)
 static const char *const quota_names[] = {
     "insufficient_quota", "credit_balance_exhausted", "organization_spend_limit_exceeded",
     "project_spend_limit_exceeded", "organization_usage_limit_exceeded", "billing_hard_limit_reached",
-    "exceeded_current_quota_error", "billing_not_active", "Arrearage", "1113", NULL,
+    "exceeded_current_quota_error", "billing_not_active", "Arrearage", "AccountOverdueError", "QuotaExceeded", "1113",
+    "1304", "1308", "1309", NULL,
 };
 static const char *const context_names[] = {
     "context_length_exceeded", "exceed_context_size_error", "1261", NULL,
 };
 static const char *const content_names[] = {
     "content_filter", "content_policy_violation", "sensitive", "DataInspectionFailed", "data_inspection_failed",
-    "ResponsibleAIPolicyViolation", "moderation_blocked", "1301", NULL,
+    "ResponsibleAIPolicyViolation", "moderation_blocked", "SensitiveContentDetected", "1301", NULL,
 };
 static const char *const model_names[] = {
-    "model_not_found", "model_not_exist", "ModelNotFound", "not_found_error", "1211", NULL,
+    "model_not_found", "model_not_exist", "ModelNotFound", "ModelNotOpen", "not_found_error",
+    "resource_not_found_error", "DeploymentNotFound", "1211", NULL,
 };
 static const char *const overload_names[] = {
-    "engine_overloaded_error", "overloaded_error", "unavailable_error", "server_overloaded", "1305", NULL,
+    "engine_overloaded_error", "overloaded_error", "unavailable_error", "server_overloaded", "ServerOverloaded",
+    "ModelNotReadyException", "1305", NULL,
 };
 static const char *const rate_names[] = {
-    "rate_limit_exceeded", "rate_limit_error", "rate_limit_reached_error", "RESOURCE_EXHAUSTED", "1302", "1303", NULL,
+    "rate_limit_exceeded", "rate_limit_error", "rate_limit_reached_error", "RESOURCE_EXHAUSTED", "limit_requests",
+    "too_many_requests", "1302", "1303", NULL,
 };
 static const char *const auth_names[] = {
     "invalid_api_key", "InvalidApiKey", "authentication_error", "invalid_authentication_error", "UNAUTHENTICATED", NULL,
@@ -76,7 +85,12 @@ static const char *const auth_names[] = {
 static const char *const context_words[] = {
     "context length", "context size", "context window", "maximum context", "too many tokens", "token limit",
     "tokens limit", "token length", "tokens length", "input length", "exceeded model token limit",
-    "prompt is too long", NULL,
+    "prompt is too long", "input is too long", "maximum model length", "context limit", "exceed_context_size", NULL,
+};
+/* A rate limit that one request alone is over: no wait helps, only less text. */
+static const char too_large_words[] = "request too large";
+static const char *const quota_words[] = {
+    "credit balance is too low", "insufficient balance", "insufficient credits", "exceeded your current quota", NULL,
 };
 static const char *const content_words[] = {
     "content management policy", "Content Exists Risk", "flagged by moderation", "requires moderation", NULL,
@@ -95,7 +109,9 @@ static bool named(const struct facts *f, const char *const *names)
 
 static bool is_throttling(const struct facts *f)
 {
-    return f->code && strncasecmp(f->code, "Throttling", 10) == 0;
+    static const char name[] = "Throttling";
+    return (f->code && strncasecmp(f->code, name, strlen(name)) == 0) ||
+           (f->type && strncasecmp(f->type, name, strlen(name)) == 0);
 }
 
 static enum err_code class_of_names(const struct facts *f)
@@ -108,9 +124,8 @@ static enum err_code class_of_names(const struct facts *f)
         return ERR_CONTENT;
     if (named(f, overload_names))
         return ERR_OVERLOAD;
-    /* A 413 of that name means one request over the limit per minute: no wait helps. */
-    if (f->status != 413 && (named(f, rate_names) || is_throttling(f)))
-        return ERR_RATE;
+    if (named(f, rate_names) || is_throttling(f))
+        return f->status == 413 || has(f->message, too_large_words) ? ERR_CONTEXT : ERR_RATE;
     if (named(f, auth_names))
         return ERR_AUTH;
     if (named(f, model_names))
@@ -123,6 +138,8 @@ static enum err_code class_of_words(const char *message)
 {
     if (has_any(message, context_words))
         return ERR_CONTEXT;
+    if (has_any(message, quota_words))
+        return ERR_QUOTA;
     if (has_any(message, content_words))
         return ERR_CONTENT;
     if (has_any(message, auth_words))
@@ -134,7 +151,7 @@ static enum err_code class_of_words(const char *message)
 
 static enum err_code class_of_403(const char *message)
 {
-    if (has(message, "balance"))
+    if (has(message, "balance") || has_any(message, quota_words))
         return ERR_QUOTA;
     return has(message, "moderation") || has(message, "flagged") ? ERR_CONTENT : ERR_AUTH;
 }
@@ -216,30 +233,86 @@ static bool is_error_status(int64_t n)
     return n >= 400 && n < 600;
 }
 
-/* FastAPI's 422: [{loc, msg, type}]. */
-static const char *detail(const cJSON *obj)
+/* Where the message is: under one of several names, as text, or in an object or
+ * a list below (FastAPI's 422: [{loc, msg, type}]; Mistral wraps that again). */
+static const cJSON *message_holder(const cJSON *obj, const char **text_r)
 {
-    const cJSON *d = json_get(obj, "detail");
-    return cJSON_IsArray(d) ? json_str(d->child, "msg") : cJSON_GetStringValue(d);
+    static const char *const keys[] = {"message", "msg", "errorMsg", "html-message", "detail", NULL};
+    for (const char *const *key = keys; *key; key++) {
+        const cJSON *item = json_get(obj, *key);
+        *text_r = cJSON_GetStringValue(item);
+        if (*text_r)
+            return obj;
+        item = cJSON_IsArray(item) ? item->child : item;
+        const cJSON *holder = cJSON_IsObject(item) ? message_holder(item, text_r) : NULL;
+        if (holder)
+            return holder;
+    }
+    *text_r = NULL;
+    return NULL;
 }
 
 static const char *message_of(const cJSON *obj)
 {
-    static const char *const keys[] = {"message", "msg", "errorMsg", "html-message", NULL};
-    for (const char *const *key = keys; *key; key++)
-        if (json_str(obj, *key))
-            return json_str(obj, *key);
-    return detail(obj);
+    const char *text;
+    message_holder(obj, &text);
+    return text;
+}
+
+/* FastAPI's loc: ["body", "messages", 0, "name"]. */
+static void read_loc(struct facts *f, const cJSON *loc)
+{
+    struct buf path;
+    const cJSON *part;
+    buf_init(&path, sizeof f->path - 1);
+    cJSON_ArrayForEach(part, loc) {
+        const char *name = cJSON_GetStringValue(part);
+        if (part == loc->child && name && strcmp(name, "body") == 0)
+            continue;
+        buf_adds(&path, path.len ? "." : "");
+        if (name)
+            buf_adds(&path, name);
+        else if (cJSON_IsNumber(part))
+            buf_addi(&path, part->valueint);
+    }
+    if (path.len > 0) {
+        memcpy(f->path, path.data, path.len + 1);
+        f->param = f->path;
+    }
+    buf_free(&path);
+}
+
+static void read_param(struct facts *f, const cJSON *obj)
+{
+    const char *text, *param = json_str(obj, "param");
+    const cJSON *holder = message_holder(obj, &text);
+    if (param && *param)
+        f->param = param;
+    else if (cJSON_IsArray(json_get(holder, "loc")))
+        read_loc(f, json_get(holder, "loc"));
+}
+
+static bool read_json(struct facts *f, const cJSON *root);
+
+/* OpenRouter's metadata.raw: what its provider said, as text, as JSON in a text, or as JSON. */
+static void read_raw(struct facts *f, const cJSON *raw)
+{
+    const char *text = cJSON_GetStringValue(raw);
+    if (f->raw)
+        return; /* one level is real, more are a joke */
+    f->raw = text ? json_parse(text, strlen(text)) : cJSON_Duplicate(raw, true);
+    if (cJSON_IsObject(f->raw) && read_json(f, f->raw))
+        return;
+    f->message = text ? text : f->message;
 }
 
 static void read_metadata(struct facts *f, const cJSON *error)
 {
     const cJSON *meta = json_get(error, "metadata");
-    f->flagged = json_get(meta, "flagged_input") || cJSON_GetArraySize(json_get(meta, "reasons")) > 0;
-    if (!f->message || strcmp(f->message, "Provider returned error") == 0) {
-        const char *raw = json_str(meta, "raw");
-        f->message = raw ? raw : f->message;
-    }
+    if (json_get(meta, "flagged_input") || cJSON_GetArraySize(json_get(meta, "reasons")) > 0)
+        f->flagged = true;
+    if (json_get(meta, "raw") && (!f->message || strcmp(f->message, "Provider returned error") == 0))
+        read_raw(f, json_get(meta, "raw"));
 }
 
 /* Gemini: details[].retryDelay. */
@@ -261,11 +334,14 @@ static void read_members(struct facts *f, const cJSON *obj)
     int64_t claimed = json_int(obj, "code", json_int(obj, "status", 0));
     if (f->status < 300 && is_error_status(claimed))
         f->status = (long)claimed;
-    read_metadata(f, obj);
+    f->context_max = json_int(obj, "n_ctx", -1);
+    f->context_used = json_int(obj, "n_prompt_tokens", -1);
+    read_param(f, obj);
     read_details(f, obj);
     const char *inner = json_str(json_get(obj, "innererror"), "code");
     if (is_any(inner, content_names))
         f->code = inner;
+    read_metadata(f, obj);
 }
 
 /* True if root says that something went wrong. */
@@ -449,17 +525,44 @@ static void describe(struct err *e, const struct facts *facts, long status)
 /* "Please try again in 20s". */
 static int64_t delay_of(const struct facts *facts)
 {
-    static const char hint[] = "try again in ";
-    const char *said = facts->message ? strcasestr(facts->message, hint) : NULL;
+    static const char *const hints[] = {"try again in ", "retry in ", "retry after ", NULL};
     if (facts->delay)
-        return retry_duration_ms(facts->delay);
-    return said ? retry_duration_ms(said + strlen(hint)) : -1;
+        return ratelimit_duration_ms(facts->delay);
+    for (const char *const *hint = hints; facts->message && *hint; hint++) {
+        const char *said = strcasestr(facts->message, *hint);
+        if (said)
+            return ratelimit_duration_ms(said + strlen(*hint));
+    }
+    return -1;
+}
+
+static void read_context(struct failure *f, const struct facts *facts)
+{
+    int64_t max, used;
+    overflow_read(facts->message ? facts->message : "", &max, &used);
+    f->context_max = facts->context_max > 0 ? facts->context_max : max;
+    f->context_used = facts->context_used > 0 ? facts->context_used : used;
+}
+
+static void keep(char *to, size_t size, const char *text)
+{
+    size_t len = utf8_cut(text, strlen(text), size - 1);
+    memcpy(to, text, len);
+    to[len] = '\0';
 }
 
 static void conclude(struct failure *f, const struct facts *facts, long status)
 {
+    *f = (struct failure)FAILURE_INIT;
     f->err.code = class_of(facts);
+    f->status = facts->status;
     f->retry_after_ms = delay_of(facts);
+    if (f->err.code == ERR_CONTEXT)
+        read_context(f, facts);
+    if (facts->param && strlen(facts->param) < sizeof f->param)
+        keep(f->param, sizeof f->param, facts->param);
+    if (facts->message)
+        keep(f->message, sizeof f->message, facts->message);
     describe(&f->err, facts, status);
 }
 
@@ -488,6 +591,7 @@ void failure_read(struct failure *f, long status, const char *body, size_t len)
     if (!root || !read_json(&facts, root))
         plain_message(&facts, &plain, body, len);
     conclude(f, &facts, status);
+    cJSON_Delete(facts.raw);
     cJSON_Delete(root);
     buf_free(&plain);
 }
@@ -498,6 +602,7 @@ bool failure_find(struct failure *f, const cJSON *root)
     if (!read_json(&facts, root))
         return false;
     conclude(f, &facts, 0);
+    cJSON_Delete(facts.raw);
     return true;
 }
 

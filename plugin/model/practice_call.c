@@ -56,7 +56,8 @@ static void finish(struct practice_call *c, const struct http_reply *head, enum 
 static void on_timer(void *arg)
 {
     struct practice_call *c = arg;
-    struct http_reply head = {.status = c->reply.status, .retry_after_ms = c->reply.retry_after_ms};
+    struct http_reply head = {.status = c->reply.status, .limits = RATELIMIT_INIT};
+    head.limits.retry_after_ms = c->reply.retry_after_ms;
     if (!c->begun && c->handler->head)
         c->handler->head(c->arg, &head);
     c->begun = true;

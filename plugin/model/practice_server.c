@@ -66,7 +66,7 @@ static bool on_body(void *arg, const char *data, size_t len)
     struct answer *a = arg;
     if (a->stream)
         return http_in_write(a->req, data, len) == ERR_OK;
-    reply_whole(a->req, (int)a->head.status, a->head.retry_after_ms, data, len);
+    reply_whole(a->req, (int)a->head.status, a->head.limits.retry_after_ms, data, len);
     return true;
 }
 

@@ -22,18 +22,11 @@ struct retry {
 
 void retry_init(struct retry *r, int64_t retries, int64_t ceiling_ms);
 
-/* False where the same request would only fail again. */
-bool retry_worth(enum err_code code);
-
 /* How long to wait after a failure before the next request, or RETRY_GIVE_UP.
  * after_ms: what the server asked for, -1 if nothing. chance: [0,1). */
 int64_t retry_next(struct retry *r, enum err_code code, int64_t after_ms, double chance);
 
 /* The back-off of OpenAI's SDKs before retry n = 0, 1, …: doubling, with jitter. */
 int64_t retry_backoff_ms(int n, double chance);
-
-/* Milliseconds of "20s", "1.5s", "450ms", "6m0s", "1h2m3.5s"; without a unit:
- * seconds. Reads as far as it is a duration; -1 if it does not begin with one. */
-int64_t retry_duration_ms(const char *text);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "plugin/base/err.h"
 #include "plugin/net/loop.h"
+#include "plugin/net/ratelimit.h"
 
 struct http_client;
 struct http_call;
@@ -35,10 +36,10 @@ struct http_request {
 };
 
 struct http_reply {
-    long status;            /* 0 if none came */
-    int64_t retry_after_ms; /* from retry-after-ms, else Retry-After (seconds or date); -1: not said */
-    bool reused;            /* the connection had served before */
-    char request_id[64];    /* x-request-id, for the log and the server's people; "" if none */
+    long status;             /* 0 if none came */
+    struct ratelimit limits; /* begin with RATELIMIT_INIT */
+    bool reused;             /* the connection had served before */
+    char request_id[64];     /* x-request-id, for the log and the server's people; "" if none */
 };
 
 struct http_handler {

@@ -10,8 +10,7 @@
 
 struct http_head {
     struct http_reply reply;
-    bool ended;   /* what follows is the body, or trailers */
-    bool said_ms; /* retry-after-ms came: it goes before Retry-After */
+    bool ended; /* what follows is the body, or trailers */
 };
 
 void http_head_init(struct http_head *head);

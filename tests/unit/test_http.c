@@ -158,7 +158,7 @@ static void test_get(void **state)
     assert_int_equal(c.heads, 1);
     assert_int_equal(c.head_status, 200);
     assert_int_equal(c.reply.status, 200);
-    assert_int_equal(c.reply.retry_after_ms, -1);
+    assert_int_equal(c.reply.limits.retry_after_ms, -1);
     assert_false(c.reply.reused);
     assert_string_equal(buf_str(&c.body), "hello");
     assert_memory_equal(script.got.data, "GET /a?b=c HTTP/1.1\r\n", 21);
@@ -245,7 +245,7 @@ static void test_interim_answers(void **state)
     net_until(loop, &c.finished);
     assert_int_equal(c.heads, 1);
     assert_int_equal(c.head_status, 200);
-    assert_int_equal(c.reply.retry_after_ms, -1);
+    assert_int_equal(c.reply.limits.retry_after_ms, -1);
     end(&c);
 }
 
@@ -261,7 +261,7 @@ static void test_chunks_and_trailers(void **state)
     net_until(loop, &c.finished);
     assert_string_equal(buf_str(&c.body), "abcde");
     assert_int_equal(c.heads, 1);
-    assert_int_equal(c.reply.retry_after_ms, -1);
+    assert_int_equal(c.reply.limits.retry_after_ms, -1);
     end(&c);
 }
 
@@ -279,11 +279,12 @@ static void test_retry_after(void **state)
         {"Retry-After: -1\r\n", -1},
         {"Retry-After: soon\r\n", -1},
         {"Retry-After:\r\n", -1},
-        {"Retry-After: 9999999999999\r\n", -1},
+        {"Retry-After: 9999999999999\r\n", RATELIMIT_MAX_MS},
         {"Retry-After: Thu, 01 Jan 1970 00:00:00 GMT\r\n", 0},
         {"retry-after-ms: 250\r\nRetry-After: 9\r\n", 250},
         {"Retry-After: 9\r\nretry-after-ms: 250.7\r\n", 250},
         {"Retry-After: 9\r\nretry-after-ms: x\r\n", 9000},
+        {"x-ms-retry-after-ms: 80\r\n", 80},
         {"X-Retry-After: 9\r\n", -1},
     };
     char reply[256];
@@ -297,8 +298,8 @@ static void test_retry_after(void **state)
         serve(steps);
         start(&c, "GET", "/", NULL);
         net_until(loop, &c.finished);
-        if (c.reply.retry_after_ms != cases[i].ms)
-            fail_msg("%s=> %lld", cases[i].headers, (long long)c.reply.retry_after_ms);
+        if (c.reply.limits.retry_after_ms != cases[i].ms)
+            fail_msg("%s=> %lld", cases[i].headers, (long long)c.reply.limits.retry_after_ms);
         end(&c);
         script_stop(&script);
     }

@@ -1,4 +1,4 @@
-/* retry.c: what is worth it, and how long to wait. */
+/* retry.c: how often, and after what pause. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,20 +11,6 @@
 #include "plugin/model/retry.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
-#define YEAR_MS (INT64_C(365) * 24 * 3600 * 1000)
-
-static void test_worth(void **state)
-{
-    (void)state;
-    static const enum err_code worth[] = {ERR_NET,    ERR_TIMEOUT, ERR_RATE, ERR_OVERLOAD,
-                                          ERR_SERVER, ERR_PROTO,   ERR_EMPTY};
-    size_t n = 0;
-    for (size_t i = 0; i < COUNT(worth); i++)
-        assert_true(retry_worth(worth[i]));
-    for (int code = 0; code < ERR_COUNT; code++)
-        n += retry_worth((enum err_code)code);
-    assert_int_equal(n, COUNT(worth));
-}
 
 static void test_backoff(void **state)
 {
@@ -72,52 +58,11 @@ static void test_next(void **state)
     }
 }
 
-static void test_durations(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        int64_t ms;
-    } cases[] = {
-        {"20s", 20000},
-        {"1.5s", 1500},
-        {"450ms", 450},
-        {"12ms", 12},
-        {"6m0s", 360000},
-        {"1h2m3.5s", 3723500},
-        {"37s", 37000},
-        {"20", 20000},
-        {"0", 0},
-        {"0.25", 250},
-        {"1.2345s", 1234},
-        {"3.s", 3000},
-        {"20 seconds", 20000},
-        {"20s. Contact us", 20000},
-        {"1.5.5s", 1500},
-        {"", -1},
-        {"s", -1},
-        {"-5s", -1},
-        {"NaN", -1},
-        {".5s", -1},
-        {"99999999999999999999999999s", YEAR_MS},
-        {"99999999h", YEAR_MS},
-        {"8760h", YEAR_MS},
-        {"8000h8000h8000h", YEAR_MS},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        int64_t got = retry_duration_ms(cases[i].text);
-        if (got != cases[i].ms)
-            fail_msg("%s: %lld", cases[i].text, (long long)got);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_worth),
         cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_next),
-        cmocka_unit_test(test_durations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
