@@ -26,8 +26,9 @@ struct quirks { /* zeroed: nothing learned */
     bool alternate;            /* user and assistant must take turns: merge what stands together */
 };
 
-/* Learns from a refusal. True: something new, so the same request built anew is
- * worth sending at once; false also for anything but a refusal of a parameter. */
+/* Learns from a failure, whatever it is. True: something new, so that the request
+ * is worth building anew and sending at once; it ends, for nothing is new twice.
+ * A status of 500 is looked at for chat templates that refuse the roles. */
 bool quirk_learn(struct quirks *q, const struct model_conf *m, const struct failure *f);
 
 /* What to do about it. q may be NULL: nothing was learned. */
@@ -39,7 +40,7 @@ bool quirk_no_names(const struct quirks *q);
 bool quirk_alternate(const struct quirks *q);
 
 /* Appends what was learned, for the log and /status: "max_completion_tokens,
- * without temperature"; "" if nothing. */
+ * no temperature, role user"; "" if nothing. */
 void quirk_describe(struct buf *out, const struct quirks *q, const struct model_conf *m);
 
 #endif
