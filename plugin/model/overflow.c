@@ -13,7 +13,7 @@ static const char *const max_phrases[] = {
     "context length is only", "context length is", "context length of only", "context length of", "context length (",
     "context size of", "context size is", "context size (", "context window of", "context window is", "context window (",
     "maximum model length of", "maximum input length of", "input length should be [1,", "tokens allowed (",
-    "token limit:", "token limit of", "token limit is", "must have less than", "must be <=", "limit is", "n_ctx =",
+    "token limit:", "token limit of", "token limit is", "must have less than", "must be <=", "limit is", "n_ctx =", " > ",
     "limit", NULL,
 };
 static const char *const used_phrases[] = {

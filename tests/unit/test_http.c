@@ -480,6 +480,61 @@ static void test_reused_connection_that_died(void **state)
     serve(deaths);
 }
 
+#define CHAIN 20
+
+/* llama-server does so after each stream, and says nothing of it. */
+static void test_server_that_closes_after_each_answer(void **state)
+{
+    struct step steps[CHAIN];
+    struct caller callers[CHAIN] = {0};
+
+    (void)state;
+    for (size_t i = 0; i < CHAIN; i++) {
+        steps[i] = (struct step){.reply = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nok", .close = true};
+        if (i + 1 < CHAIN)
+            callers[i].starts = &callers[i + 1]; /* while the end of the connection is on its way */
+    }
+    serve(steps);
+    start(&callers[0], "GET", "/", NULL);
+    net_until(loop, &callers[CHAIN - 1].finished);
+    for (size_t i = 0; i < CHAIN; i++) {
+        assert_int_equal(callers[i].e.code, ERR_OK);
+        assert_int_equal(callers[i].dones, 1);
+        assert_string_equal(buf_str(&callers[i].body), "ok");
+        end(&callers[i]);
+    }
+    assert_int_equal(script.next, CHAIN);
+}
+
+/* More kept connections than libcurl tries by itself: all die of the next request. */
+static void test_pool_of_dying_connections(void **state)
+{
+    enum { KEPT = 10, LIBCURL_TRIES = 6 };
+    struct step steps[KEPT + LIBCURL_TRIES + 1];
+    struct caller callers[KEPT + 1] = {0};
+    size_t n = 0;
+
+    (void)state;
+    for (size_t i = 0; i < KEPT; i++)
+        steps[n++] = (struct step){.reply = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"};
+    for (size_t i = 0; i < LIBCURL_TRIES; i++)
+        steps[n++] = (struct step){.reply = "", .close = true};
+    steps[n++] = (struct step){.reply = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain"};
+    serve(steps);
+    for (size_t i = 0; i < KEPT; i++)
+        start(&callers[i], "GET", "/", NULL);
+    for (size_t i = 0; i < KEPT; i++)
+        net_until(loop, &callers[i].finished);
+    assert_in_range(script.connections, LIBCURL_TRIES + 1, KEPT);
+    start(&callers[KEPT], "POST", "/", "body");
+    net_until(loop, &callers[KEPT].finished);
+    assert_int_equal(callers[KEPT].e.code, ERR_OK);
+    assert_string_equal(buf_str(&callers[KEPT].body), "again");
+    assert_int_equal(callers[KEPT].dones, 1);
+    for (size_t i = 0; i <= KEPT; i++)
+        end(&callers[i]);
+}
+
 static void test_only_once_more(void **state)
 {
     const struct step steps[] = {{.reply = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
@@ -819,6 +874,8 @@ int main(void)
         T(test_proxy),
         T(test_reuse),
         T(test_reused_connection_that_died),
+        T(test_server_that_closes_after_each_answer),
+        T(test_pool_of_dying_connections),
         T(test_only_once_more),
         T(test_not_again_after_the_first_byte),
         T(test_many_at_once),
