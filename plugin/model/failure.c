@@ -303,7 +303,7 @@ static void read_raw(struct facts *f, const cJSON *raw)
     f->raw = text ? json_parse(text, strlen(text)) : cJSON_Duplicate(raw, true);
     if (cJSON_IsObject(f->raw) && read_json(f, f->raw))
         return;
-    f->message = text ? text : f->message;
+    f->message = text && *text ? text : f->message;
 }
 
 static void read_metadata(struct facts *f, const cJSON *error)

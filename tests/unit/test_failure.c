@@ -64,6 +64,20 @@ static void test_statuses(void **state)
         {502, "{\"error\":{\"code\":502,\"message\":\"Provider returned error\",\"metadata\":{\"raw\":\"upstream\"}}}",
          ERR_SERVER, "HTTP 502: upstream"},
         {402, "{\"error\":{\"code\":402,\"message\":\"Insufficient credits\"}}", ERR_QUOTA, NULL},
+        /* what a provider behind it said, as text that is JSON, as JSON, as nonsense, too deep */
+        {400, "{\"error\":{\"code\":400,\"message\":\"Provider returned error\",\"metadata\":{\"raw\":\"{\\\"error\\\":{"
+              "\\\"message\\\":\\\"too much\\\",\\\"code\\\":\\\"context_length_exceeded\\\"}}\",\"provider_name\":\"x\"}}}",
+         ERR_CONTEXT, "HTTP 400 context_length_exceeded: too much"},
+        {429, "{\"error\":{\"code\":429,\"message\":\"Provider returned error\",\"metadata\":{\"raw\":{\"error\":{\"message\":"
+              "\"no money\",\"type\":\"insufficient_quota\"}}}}}",
+         ERR_QUOTA, "HTTP 429 insufficient_quota: no money"},
+        {502, "{\"error\":{\"code\":502,\"message\":\"Provider returned error\",\"metadata\":{\"raw\":{}}}}", ERR_SERVER,
+         "HTTP 502: Provider returned error"},
+        {502, "{\"error\":{\"code\":502,\"message\":\"Provider returned error\",\"metadata\":{\"raw\":\"\"}}}", ERR_SERVER,
+         "HTTP 502: Provider returned error"},
+        {502, "{\"error\":{\"metadata\":{\"raw\":{\"error\":{\"metadata\":{\"raw\":{\"error\":{\"message\":\"x\"}}}}}}}}",
+         ERR_SERVER, "HTTP 502"},
+        {400, "{\"error\":{\"message\":\"said\",\"metadata\":{\"raw\":\"not this\"}}}", ERR_PARAM, "HTTP 400: said"},
         /* strings, other names */
         {500, "{\"error\":\"model runner has stopped\"}", ERR_SERVER, "HTTP 500: model runner has stopped"},
         {404, "{\"error\":\"model 'x' not found\"}", ERR_MODEL, NULL},
@@ -76,10 +90,29 @@ static void test_statuses(void **state)
         {422, "{\"detail\":[{\"loc\":[\"body\",\"messages\"],\"msg\":\"field required\",\"type\":\"missing\"}]}",
          ERR_PARAM, "HTTP 422: field required"},
         {404, "{\"detail\":\"Not Found\"}", ERR_MODEL, "HTTP 404: Not Found"},
+        {422, "{\"object\":\"error\",\"message\":{\"detail\":[{\"loc\":[\"body\",\"user\"],\"msg\":\"Extra inputs are not "
+              "permitted\"}]},\"type\":\"invalid_request_error\"}",
+         ERR_PARAM, "HTTP 422 invalid_request_error: Extra inputs are not permitted"},
+        {400, "{\"detail\":{\"error\":\"x\",\"message\":\"inside\"}}", ERR_PARAM, "HTTP 400: inside"},
+        {422, "{\"detail\":[]}", ERR_PARAM, "HTTP 422: {\"detail\":[]}"},
+        {422, "{\"detail\":[\"x\"]}", ERR_PARAM, NULL},
+        {446, "{\"status\":\"failure\",\"message\":\"openai error: hooks failed\",\"provider\":\"openai\"}", ERR_PARAM,
+         "HTTP 446 failure: openai error: hooks failed"},
         /* Gemini: in an array */
         {400, "[{\"error\":{\"code\":400,\"message\":\"API key not valid.\",\"status\":\"INVALID_ARGUMENT\"}}]",
          ERR_AUTH, "HTTP 400: API key not valid."},
+        {429, "[{\"error\":{\"code\":429,\"message\":\"You exceeded your current quota. Please retry in 37.5s.\",\"status\":"
+              "\"RESOURCE_EXHAUSTED\",\"details\":[]}}]",
+         ERR_RATE, NULL},
+        {503, "[{\"error\":{\"code\":503,\"message\":\"The model is overloaded.\",\"status\":\"UNAVAILABLE\"}}]", ERR_OVERLOAD,
+         "HTTP 503: The model is overloaded."},
         /* Azure */
+        {401, "{\"statusCode\":401,\"message\":\"Unauthorized. Access token is missing\"}", ERR_AUTH,
+         "HTTP 401: Unauthorized. Access token is missing"},
+        {429, "{\"error\":{\"code\":\"429\",\"message\":\"Requests have exceeded call rate limit. Please retry after 26 "
+              "seconds.\"}}",
+         ERR_RATE, NULL},
+        {404, "{\"error\":{\"code\":\"DeploymentNotFound\",\"message\":\"x\"}}", ERR_MODEL, NULL},
         {400, "{\"error\":{\"code\":\"content_filter\",\"status\":400,\"message\":\"filtered\",\"innererror\":{\"code\":"
               "\"ResponsibleAIPolicyViolation\"}}}",
          ERR_CONTENT, NULL},
@@ -94,6 +127,13 @@ static void test_statuses(void **state)
          ERR_CONTEXT, NULL},
         {429, "{\"error\":{\"code\":\"1302\",\"message\":\"x\"}}", ERR_RATE, "HTTP 429 1302: x"},
         {429, "{\"error\":{\"code\":\"1113\",\"message\":\"x\"}}", ERR_QUOTA, NULL},
+        {400, "{\"error\":{\"code\":\"1261\",\"message\":\"x\"}}", ERR_CONTEXT, NULL},
+        {400, "{\"error\":{\"code\":\"1301\",\"message\":\"x\"}}", ERR_CONTENT, NULL},
+        {400, "{\"error\":{\"code\":\"1211\",\"message\":\"x\"}}", ERR_MODEL, NULL},
+        {400, "{\"error\":{\"code\":\"1214\",\"message\":\"x\"}}", ERR_PARAM, "HTTP 400 1214: x"},
+        {429, "{\"error\":{\"code\":\"1305\",\"message\":\"x\"}}", ERR_OVERLOAD, NULL},
+        {429, "{\"error\":{\"message\":\"x\",\"code\":\"limit_requests\"},\"request_id\":\"y\"}", ERR_RATE, NULL},
+        {403, "{\"error\":{\"code\":\"AccountOverdueError\",\"message\":\"x\"}}", ERR_QUOTA, NULL},
         {400, "{\"error\":{\"type\":\"content_filter\",\"message\":\"x\"}}", ERR_CONTENT, NULL},
         {403, "{\"error\":{\"message\":\"insufficient balance\",\"type\":\"permission_error\"}}", ERR_QUOTA, NULL},
         {400, "{\"error\":{\"message\":\"Content Exists Risk\",\"type\":\"invalid_request_error\"}}", ERR_CONTENT, NULL},
@@ -101,6 +141,26 @@ static void test_statuses(void **state)
         {429, "{\"error\":{\"message\":\"busy\",\"type\":\"engine_overloaded_error\"}}", ERR_OVERLOAD, NULL},
         {413, "{\"error\":{\"message\":\"Request too large: tokens per minute\",\"code\":\"rate_limit_exceeded\"}}",
          ERR_CONTEXT, NULL},
+        {429, "{\"error\":{\"message\":\"Request too large for gpt-4o: Limit 30000, Requested 45000\",\"type\":\"tokens\","
+              "\"code\":\"rate_limit_exceeded\"}}",
+         ERR_CONTEXT, NULL},
+        /* Anthropic, Bedrock, DeepSeek */
+        {400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Your credit balance is too low to "
+              "access the API.\"}}",
+         ERR_QUOTA, NULL},
+        {400, "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 214295 tokens > 200000 "
+              "maximum\"}}",
+         ERR_CONTEXT, NULL},
+        {529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}", ERR_OVERLOAD, NULL},
+        {400, "{\"error\":{\"type\":\"ThrottlingException\",\"message\":\"x\"}}", ERR_RATE, NULL},
+        {402, "{\"error\":{\"message\":\"Insufficient Balance\",\"type\":\"unknown_error\",\"code\":\"invalid_request_error\"}}",
+         ERR_QUOTA, NULL},
+        /* SiliconFlow */
+        {400, "{\"code\":20012,\"message\":\"Model does not exist. Please check it carefully.\",\"data\":null}", ERR_MODEL, NULL},
+        /* the limit of the answer is no limit of the conversation */
+        {400, "{\"error\":{\"message\":\"max_tokens is too large: 5000. This model supports at most 4096 completion "
+              "tokens\",\"param\":\"max_tokens\"}}",
+         ERR_PARAM, NULL},
         /* nothing to read */
         {502, "<html>\n<head><title>502 Bad\n Gateway</title></head><body>nginx</body></html>", ERR_SERVER,
          "HTTP 502: 502 Bad  Gateway"},
@@ -131,6 +191,10 @@ static void test_statuses(void **state)
         {501, "", ERR_PARAM, NULL},
         {503, "", ERR_OVERLOAD, NULL},
         {504, "", ERR_TIMEOUT, NULL},
+        {520, "", ERR_SERVER, NULL},
+        {521, "error code: 521", ERR_SERVER, "HTTP 521: error code: 521"},
+        {522, "", ERR_SERVER, NULL},
+        {523, "", ERR_SERVER, NULL},
         {524, "", ERR_SERVER, NULL},
         {529, "", ERR_OVERLOAD, NULL},
     };
@@ -191,6 +255,8 @@ static void test_transcripts(void **state)
         enum err_code code;
     } cases[] = {
         {"aimock-05-ratelimit", ERR_RATE},         {"aimock-06-quota", ERR_QUOTA},
+        {"aimock-08-unmatched", ERR_MODEL},        {"llamacpp-36-moderations", ERR_MODEL},
+        {"llamacpp-37-badutf8", ERR_PARAM},
         {"aimock-11-chaos-drop", ERR_SERVER},      {"llamacpp-15-503-loading", ERR_OVERLOAD},
         {"llamacpp-20-err-401", ERR_AUTH},         {"llamacpp-21-err-badjson", ERR_PARAM},
         {"llamacpp-22-err-nomessages", ERR_PARAM}, {"llamacpp-23-err-404", ERR_MODEL},
@@ -224,6 +290,10 @@ static void test_delays(void **state)
         {"[{\"error\":{\"code\":429,\"message\":\"x\",\"details\":[{\"@type\":\"a\"},{\"@type\":\"RetryInfo\","
          "\"retryDelay\":\"37s\"}]}}]",
          37000},
+        {"[{\"error\":{\"code\":429,\"message\":\"Please retry in 37.5s.\"}}]", 37500},
+        {"{\"error\":{\"message\":\"Please retry after 26 seconds.\"}}", 26000},
+        {"{\"error\":{\"message\":\"retry after a while\"}}", -1},
+        {"{\"error\":{\"message\":\"try again in 99999999999999999999 days\"}}", INT64_C(365) * 24 * 3600 * 1000},
         {"try again in 5s", 5000},
         {"", -1},
     };
@@ -231,6 +301,74 @@ static void test_delays(void **state)
         struct failure f;
         read_exact(&f, 429, cases[i].body, strlen(cases[i].body));
         assert_int_equal(f.retry_after_ms, cases[i].ms);
+    }
+}
+
+static void test_details(void **state)
+{
+    (void)state;
+    static const struct {
+        long status;
+        const char *body, *param, *message;
+        int64_t context_max, context_used;
+    } cases[] = {
+        {400, "{\"error\":{\"message\":\"no\",\"param\":\"temperature\"}}", "temperature", "no", -1, -1},
+        {400, "{\"error\":{\"message\":\"no\",\"param\":null}}", "", "no", -1, -1},
+        {400, "{\"error\":{\"message\":\"no\",\"param\":\"\"}}", "", "no", -1, -1},
+        {400, "{\"error\":{\"message\":\"no\",\"param\":7}}", "", "no", -1, -1},
+        {400, "{\"message\":\"no\",\"param\":\"messages[0].name\"}", "messages[0].name", "no", -1, -1},
+        {400, "{\"error\":{\"param\":\"123456789012345678901234567890123456789012345678901234567890123\"}}",
+         "123456789012345678901234567890123456789012345678901234567890123", "", -1, -1},
+        {400, "{\"error\":{\"param\":\"1234567890123456789012345678901234567890123456789012345678901234\"}}", "", "", -1, -1},
+        {422, "{\"detail\":[{\"loc\":[\"body\",\"messages\",0,\"name\"],\"msg\":\"no\"},{\"loc\":[\"x\"],\"msg\":\"y\"}]}",
+         "messages.0.name", "no", -1, -1},
+        {422, "{\"detail\":[{\"loc\":[\"query\",\"a\"],\"msg\":\"no\"}]}", "query.a", "no", -1, -1},
+        {422, "{\"detail\":[{\"loc\":[],\"msg\":\"no\"}]}", "", "no", -1, -1},
+        {422, "{\"detail\":[{\"loc\":\"body\",\"msg\":\"no\"}]}", "", "no", -1, -1},
+        {422, "{\"detail\":[{\"loc\":[\"12345678901234567890123456789012\",\"12345678901234567890123456789012\"],\"msg\":\"no\"}]}",
+         "", "no", -1, -1},
+        {400, "plain", "", "plain", -1, -1},
+        {400, "{\"error\":{\"message\":\"context size\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":15017,"
+              "\"n_ctx\":4096}}",
+         "", "context size", 4096, 15017},
+        {400, "{\"error\":{\"message\":\"context size\",\"n_prompt_tokens\":-1,\"n_ctx\":1e300}}", "", "context size", -1, -1},
+        {400, "{\"error\":{\"message\":\"This model's maximum context length is 8192 tokens. However, you requested 9000 "
+              "tokens\"}}",
+         "", "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens", 8192, 9000},
+        {500, "{\"error\":{\"message\":\"maximum context length is 8192 tokens\"}}", "",
+         "maximum context length is 8192 tokens", -1, -1}, /* of another failure */
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct failure f;
+        read_exact(&f, cases[i].status, cases[i].body, strlen(cases[i].body));
+        assert_int_equal(f.status, cases[i].status);
+        if (strcmp(f.param, cases[i].param) != 0 || strcmp(f.message, cases[i].message) != 0 ||
+            f.context_max != cases[i].context_max || f.context_used != cases[i].context_used)
+            fail_msg("%s: \"%s\" \"%s\" %lld %lld", cases[i].body, f.param, f.message, (long long)f.context_max,
+                     (long long)f.context_used);
+    }
+}
+
+/* The message is kept as it is, as far as it fits, and whole characters of it. */
+static void test_long_messages(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {FAILURE_MESSAGE_BYTES - 2, FAILURE_MESSAGE_BYTES - 1, FAILURE_MESSAGE_BYTES, 4000};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        struct buf body;
+        struct failure f;
+        buf_init(&body, 8192);
+        buf_adds(&body, "{\"error\":\"");
+        for (size_t n = 0; n + 1 < sizes[i]; n++)
+            buf_addc(&body, 'a');
+        buf_adds(&body, "\xC3\xA9\"}");
+        read_exact(&f, 400, body.data, body.len);
+        size_t len = strlen(f.message);
+        assert_int_equal(len, sizes[i] < FAILURE_MESSAGE_BYTES - 1   ? sizes[i] + 1
+                              : sizes[i] == FAILURE_MESSAGE_BYTES - 1 ? FAILURE_MESSAGE_BYTES - 2
+                                                                      : FAILURE_MESSAGE_BYTES - 1);
+        assert_true(utf8_valid(f.message, len));
+        buf_free(&body);
     }
 }
 
@@ -323,7 +461,8 @@ int main(void)
         cmocka_unit_test(test_statuses),     cmocka_unit_test(test_inside_answers),
         cmocka_unit_test(test_transcripts),  cmocka_unit_test(test_delays),
         cmocka_unit_test(test_large_bodies), cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_hides_the_known_key),
+        cmocka_unit_test(test_hides_the_known_key), cmocka_unit_test(test_details),
+        cmocka_unit_test(test_long_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
