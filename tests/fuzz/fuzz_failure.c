@@ -1,5 +1,5 @@
-/* Any bytes as the body of an error, with secrets in it that must not come out.
- * The first byte chooses the status. */
+/* Any bytes as the body of an error, with secrets in it that must not come out,
+ * and what it teaches of the model's parameters. The first byte chooses the status. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,7 +7,9 @@
 
 #include "plugin/base/utf8.h"
 #include "plugin/model/failure.h"
-#include "plugin/model/retry.h"
+#include "plugin/model/quirk.h"
+
+#define LESSONS_MAX 8 /* of one message */
 
 static const long statuses[] = {300, 400, 401, 403, 404, 413, 422, 429, 500, 501, 502, 503, 529, 599};
 
@@ -18,7 +20,24 @@ static void check(const struct failure *f)
     assert(len > 0 && len < ERR_TEXT_BYTES && utf8_valid(f->err.text, len));
     for (size_t i = 0; i < len; i++)
         assert((unsigned char)f->err.text[i] >= ' ' && f->err.text[i] != 0x7F);
-    assert(f->retry_after_ms >= -1);
+    assert(f->retry_after_ms >= -1 && f->context_max >= -1 && f->context_used >= -1);
+    assert(strlen(f->param) < sizeof f->param && utf8_valid(f->param, strlen(f->param)));
+    assert(strlen(f->message) < sizeof f->message && utf8_valid(f->message, strlen(f->message)));
+}
+
+/* Asking again ends, whatever the server says each time. */
+static void check_lessons(const struct failure *f)
+{
+    static const struct model_conf m = {.max_tokens = 1};
+    struct quirks q = {.dropped = 0};
+    struct buf text;
+    int lessons = 0;
+    while (quirk_learn(&q, &m, f))
+        assert(++lessons < LESSONS_MAX);
+    buf_init(&text, 4096);
+    quirk_describe(&text, &q, &m);
+    assert(buf_error(&text) == ERR_OK && (text.len > 0) == (lessons > 0));
+    buf_free(&text);
 }
 
 /* A key that stands alone does not get through, whatever is around it. */
@@ -50,13 +69,14 @@ static void check_hide(struct err *e)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct failure f = {.retry_after_ms = -1};
+    struct failure f = FAILURE_INIT;
     if (size < 1)
         return 0;
     const char *body = (const char *)data + 1;
     size_t len = size - 1;
     failure_read(&f, statuses[data[0] % (sizeof statuses / sizeof *statuses)], body, len);
     check(&f);
+    check_lessons(&f);
     check_hide(&f.err);
     failure_plain(&f, body, len);
     check(&f);
