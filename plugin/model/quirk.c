@@ -253,13 +253,12 @@ static bool learn_format(struct quirks *q, const struct text *t)
     enum quirk_format now = q->format;
     bool of_type = strcmp(t->param, "response_format.type") == 0 ||
                    (param_is(t, "response_format") && says(t, "'json_schema'"));
+    bool no_objects = only_schemas(t) || message_refuses(t, "json_object", true);
     if (now == FORMAT_NONE)
         return false;
-    if (only_schemas(t) || message_refuses(t, "json_object", true))
-        q->format = FORMAT_NONE;
-    else if (type_refused(t) || (of_type && says_any(t, refusals)))
+    if (!no_objects && (type_refused(t) || (of_type && says_any(t, refusals))))
         q->format = now + 1;
-    else if (refuses(t, "response_format", false))
+    else if (no_objects || refuses(t, "response_format", false))
         q->format = FORMAT_NONE;
     return q->format != now;
 }
