@@ -28,7 +28,8 @@ void bucket_settle(struct bucket *b, int64_t taken, int64_t real, int64_t now_ms
 
 /* What the server says. remaining: there is no more than that. */
 void bucket_lower(struct bucket *b, int64_t remaining, int64_t now_ms);
-void bucket_close(struct bucket *b, int64_t ms, int64_t now_ms); /* nothing for so long; never shortens; also without a limit of ours */
+/* There is nothing for so long, also where we have no limit. Never shortens. */
+void bucket_close(struct bucket *b, int64_t ms, int64_t now_ms);
 
 int64_t bucket_level(const struct bucket *b, int64_t now_ms); /* may be negative; for /status */
 

@@ -7,6 +7,7 @@
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 #define TEXT_BYTES (FAILURE_MESSAGE_BYTES + 2)
 #define PHRASE_BYTES 64
+#define NOT_SUPPORTED_ZH "不支持"
 
 enum { STREAM, STREAM_OPTIONS, OBFUSCATION }; /* places of members that are looked at by themselves */
 
@@ -87,7 +88,7 @@ static bool says_any(const struct text *t, const char *const *phrases)
 static const char *const refusals[] = {
     "not supported", "unsupported", "does not support", "doesn't support", "unknown parameter", "unknown field",
     "unknown name", "unrecognized", "not permitted", "not allowed", "unexpected", "is unavailable", "is not available",
-    "is deprecated", "extra inputs", "extra fields", "not accept", "\xE4\xB8\x8D\xE6\x94\xAF\xE6\x8C\x81" /* 不支持 */, NULL,
+    "is deprecated", "extra inputs", "extra fields", "not accept", NOT_SUPPORTED_ZH, NULL,
 };
 
 /* Right before a name. */
@@ -108,7 +109,7 @@ static const char *const behind[] = {
     "extra inputs are not permitted", "extra fields not permitted", "is not allowed", "is not available",
     "is unavailable", "is deprecated", "is not accepted", "isn't supported", "cannot both be specified",
     "cannot find field", "is an unknown parameter", "is not a valid parameter", "unknown field",
-    "\xE4\xB8\x8D\xE6\x94\xAF\xE6\x8C\x81", NULL,
+    NOT_SUPPORTED_ZH, NULL,
 };
 
 static bool name_char(char c)
