@@ -546,9 +546,13 @@ static void read_context(struct failure *f, const struct facts *facts)
 
 static void keep(char *to, size_t size, const char *text)
 {
-    size_t len = utf8_cut(text, strlen(text), size - 1);
-    memcpy(to, text, len);
+    struct buf clean;
+    buf_init(&clean, 3 * size); /* each byte may become a U+FFFD */
+    utf8_clean(&clean, text, strnlen(text, size));
+    size_t len = utf8_cut(buf_str(&clean), clean.len, size - 1);
+    memcpy(to, buf_str(&clean), len);
     to[len] = '\0';
+    buf_free(&clean);
 }
 
 static void conclude(struct failure *f, const struct facts *facts, long status)

@@ -2,13 +2,13 @@
 
 #include <curl/curl.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
 #define EPOCH_S_MIN INT64_C(1000000000) /* 2001: larger numbers are points in time, not spans */
 #define EPOCH_MS_MIN (EPOCH_S_MIN * 1000)
+#define DATE_S_MAX INT64_C(253402300799) /* the end of the year 9999 */
 
 static bool is_digit(char c)
 {
@@ -115,31 +115,51 @@ static int64_t until(int64_t then_ms, int64_t now_ms)
     return at_most(then_ms - now_ms, RATELIMIT_MAX_MS);
 }
 
-/* "2026-11-21T09:05:00Z", also with a fraction or an offset of hours and minutes; -1: none. */
+static int two_digits(const char *s)
+{
+    return (s[0] - '0') * 10 + (s[1] - '0');
+}
+
+/* Whether s begins as shape does, where d is any digit. */
+static bool has_shape(const char *s, const char *shape)
+{
+    for (; *shape; s++, shape++)
+        if (*shape == 'd' ? !is_digit(*s) : *s != *shape)
+            return false;
+    return true;
+}
+
+/* "Z", "+01:00": minutes before UTC; false: neither. */
+static bool parse_zone(const char *s, int *minutes_r)
+{
+    *minutes_r = 0;
+    if (strcmp(s, "Z") == 0)
+        return true;
+    if ((*s != '+' && *s != '-') || !has_shape(s + 1, "dd:dd") || s[6])
+        return false;
+    *minutes_r = (two_digits(s + 1) * 60 + two_digits(s + 4)) * (*s == '-' ? -1 : 1);
+    return true;
+}
+
+/* "2026-11-21T09:05:00Z", also with a fraction or an offset; -1: none. */
 static int64_t parse_rfc3339(const char *s)
 {
-    static const char shape[] = "dddd-dd-ddTdd:dd:dd";
-    for (size_t i = 0; shape[i]; i++)
-        if (shape[i] == 'd' ? !is_digit(s[i]) : s[i] != shape[i])
-            return -1;
+    int minutes;
+    if (!has_shape(s, "dddd-dd-ddTdd:dd:dd"))
+        return -1;
     struct tm tm = {
-        .tm_year = (int)strtol(s, NULL, 10) - 1900,
-        .tm_mon = (int)strtol(s + 5, NULL, 10) - 1,
-        .tm_mday = (int)strtol(s + 8, NULL, 10),
-        .tm_hour = (int)strtol(s + 11, NULL, 10),
-        .tm_min = (int)strtol(s + 14, NULL, 10),
-        .tm_sec = (int)strtol(s + 17, NULL, 10),
+        .tm_year = two_digits(s) * 100 + two_digits(s + 2) - 1900,
+        .tm_mon = two_digits(s + 5) - 1,
+        .tm_mday = two_digits(s + 8),
+        .tm_hour = two_digits(s + 11),
+        .tm_min = two_digits(s + 14),
+        .tm_sec = two_digits(s + 17),
     };
-    int64_t ms = (int64_t)timegm(&tm) * 1000;
-    s += strlen(shape);
+    s += strlen("dddd-dd-ddTdd:dd:dd");
     if (*s == '.')
         for (s++; is_digit(*s);)
             s++;
-    if ((*s == '+' || *s == '-') && is_digit(s[1]) && is_digit(s[2]) && s[3] == ':' && is_digit(s[4]) && is_digit(s[5])) {
-        int64_t minutes = strtol(s + 1, NULL, 10) * 60 + strtol(s + 4, NULL, 10);
-        return ms - (*s == '-' ? -minutes : minutes) * 60000;
-    }
-    return strcmp(s, "Z") == 0 ? ms : -1;
+    return parse_zone(s, &minutes) ? ((int64_t)timegm(&tm) - (int64_t)minutes * 60) * 1000 : -1;
 }
 
 /* --- values --- */
@@ -147,8 +167,10 @@ static int64_t parse_rfc3339(const char *s)
 /* Seconds, or a date with its weekday in front. */
 static int64_t parse_retry_after(const char *value, int64_t wall_ms)
 {
-    time_t date = is_letter(*value) ? curl_getdate(value, NULL) : (time_t)-1;
-    return date == (time_t)-1 ? whole_duration(value, 1000) : until((int64_t)date * 1000, wall_ms);
+    int64_t date_s = is_letter(*value) ? curl_getdate(value, NULL) : -1;
+    if (date_s == -1)
+        return whole_duration(value, 1000);
+    return until(at_most(date_s, DATE_S_MAX) * 1000, wall_ms); /* libcurl takes years of ten digits */
 }
 
 static int64_t parse_reset(const char *value, int64_t wall_ms)

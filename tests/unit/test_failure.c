@@ -328,6 +328,7 @@ static void test_details(void **state)
         {422, "{\"detail\":[{\"loc\":[\"12345678901234567890123456789012\",\"12345678901234567890123456789012\"],\"msg\":\"no\"}]}",
          "", "no", -1, -1},
         {400, "plain", "", "plain", -1, -1},
+        {400, "{\"error\":{\"message\":\"a\xFF\",\"param\":\"\xFF\"}}", "\xEF\xBF\xBD", "a\xEF\xBF\xBD", -1, -1},
         {400, "{\"error\":{\"message\":\"context size\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":15017,"
               "\"n_ctx\":4096}}",
          "", "context size", 4096, 15017},

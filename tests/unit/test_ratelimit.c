@@ -108,6 +108,7 @@ static void test_delays(void **state)
         {{"retry-after: Sat, 21 Nov 2026 08:59:59 GMT"}, 0},
         {{"retry-after: Thu, 01 Jan 1970 00:00:00 GMT"}, 0},
         {{"retry-after: Sat, 21 Nov 2099 09:00:30 GMT"}, LONGEST},
+        {{"retry-after: Sat, 21 Nov 1795251660 09:00:30 GMT"}, LONGEST},
         {{"retry-after: soon"}, -1},
         {{"retry-after: -1"}, -1},
         {{"retry-after: .5"}, -1},
@@ -185,6 +186,8 @@ static void test_windows(void **state)
         {{"anthropic-ratelimit-tokens-reset: 2026-11-21T08:00:00Z"}, {-1, -1, -1}, {-1, -1, 0}, -1},
         {{"anthropic-ratelimit-tokens-reset: 2026-11-21T08:00:00"}, {-1, -1, -1}, {-1, -1, -1}, -1},
         {{"anthropic-ratelimit-tokens-reset: 2026-11-21T08:00:00+5"}, {-1, -1, -1}, {-1, -1, -1}, -1},
+        {{"anthropic-ratelimit-tokens-reset: 2026-11-21T10:00:05+01:999999999999999999999"}, {-1, -1, -1}, {-1, -1, -1}, -1},
+        {{"anthropic-ratelimit-tokens-reset: 2026-11-21T10:00:051Z"}, {-1, -1, -1}, {-1, -1, -1}, -1},
         {{"anthropic-ratelimit-tokens-reset: 9999-99-99T99:99:99Z"}, {-1, -1, -1}, {-1, -1, LONGEST}, -1},
         /* nonsense */
         {{"x-ratelimit-limit-requests: -1", "x-ratelimit-remaining-requests: many", "x-ratelimit-reset-requests: -5s"},
