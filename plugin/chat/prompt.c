@@ -43,12 +43,6 @@ enum err_code prompt_expand(struct buf *out, const char *text, const struct prom
     return buf_error(out);
 }
 
-static const char *role_name(enum system_role role)
-{
-    static const char *const names[] = { "system", "developer", "user" };
-    return names[role];
-}
-
 static bool in_prompt(const struct entry *e, int64_t lead)
 {
     if (e->kind == STORE_PERSON && e->turn && e->turn == lead)
@@ -56,15 +50,9 @@ static bool in_prompt(const struct entry *e, int64_t lead)
     return !e->pending && !e->noticed;
 }
 
-enum err_code prompt_build(struct buf *out, const char *system, enum system_role role, const struct history *h,
-                           int64_t lead)
+enum err_code prompt_build(struct buf *out, const struct history *h, int64_t lead)
 {
     buf_addc(out, '[');
-    if (*system) {
-        buf_addf(out, "{\"role\":\"%s\",\"content\":\"", role_name(role));
-        json_escape(out, system, strlen(system));
-        buf_adds(out, "\"}");
-    }
     enum store_kind open = 0; /* the role of the message that is not closed yet */
     for (const struct entry *e = h->head; e; e = e->next) {
         if (e->kind == STORE_PERSON ? e->seq > lead : e->turn >= lead)
@@ -74,7 +62,7 @@ enum err_code prompt_build(struct buf *out, const char *system, enum system_role
         if (e->kind == open) {
             buf_adds(out, "\\n");
         } else {
-            buf_adds(out, open ? "\"}," : out->len > 1 ? "," : "");
+            buf_adds(out, open ? "\"}," : "");
             buf_addf(out, "{\"role\":\"%s\",\"content\":\"", e->kind == STORE_PERSON ? "user" : "assistant");
             open = e->kind;
         }

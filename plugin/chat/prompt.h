@@ -25,9 +25,8 @@ struct prompt_vars {
  * else stays as it stands. */
 enum err_code prompt_expand(struct buf *out, const char *text, const struct prompt_vars *vars);
 
-/* Appends the JSON array of messages for the turn that `lead` leads; entries
- * behind it are left out. system: expanded, may be "". */
-enum err_code prompt_build(struct buf *out, const char *system, enum system_role role, const struct history *h,
-                           int64_t lead);
+/* Appends the JSON array of messages for the turn that `lead` leads, without
+ * the system prompt; entries behind it are left out. */
+enum err_code prompt_build(struct buf *out, const struct history *h, int64_t lead);
 
 #endif

@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "plugin/base/clock.h"
+#include "plugin/base/json.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
@@ -37,7 +38,7 @@ struct turn {
     const char **answers;        /* their ids, borrowed, NULL-terminated; NULL if there is only one */
     int64_t ask;                 /* leads the questions of the prompt; another than lead with /retry */
     int64_t supersedes;
-    struct buf messages;         /* of the request */
+    struct buf system, messages; /* of the request */
     struct completion *completion;
     struct buf text;             /* of the answer so far */
     int64_t first_text_ms, next_edit_ms;
@@ -87,6 +88,7 @@ static void turn_free(struct turn *t)
     defer_cancel(&t->flush);
     free(t->answers);
     free_questions(&t->questions);
+    buf_free(&t->system);
     buf_free(&t->messages);
     buf_free(&t->text);
     config_unref(&t->config);
@@ -355,7 +357,7 @@ static void date_now(char out[64])
     strftime(out, 64, "%Y-%m-%d (%A)", &tm);
 }
 
-static void expand_system(const struct turn *t, struct buf *out)
+static void expand_system(struct turn *t)
 {
     struct channel *ch = t->ch;
     const struct channel_rule *rule = channel_rule(ch);
@@ -370,26 +372,32 @@ static void expand_system(const struct turn *t, struct buf *out)
         .bot = t->bot->name,
         .language = language_name(channel_language(ch, NULL)),
     };
-    prompt_expand(out, text ? text : "", &vars);
+    struct buf system;
+    buf_init(&system, PROMPT_BYTES_MAX);
+    prompt_expand(&system, text ? text : "", &vars);
+    json_escape(&t->system, buf_str(&system), system.len);
+    buf_free(&system);
 }
 
 static void ask(struct turn *t)
 {
     static const struct completion_handler handler = { on_text, on_restart, on_done };
     struct channel *ch = t->ch;
-    struct buf system;
-    buf_init(&system, PROMPT_BYTES_MAX);
-    expand_system(t, &system);
+    expand_system(t);
     history_trim(&ch->history, (size_t)t->bot->history_messages, (size_t)t->bot->history_tokens, t->ask);
-    prompt_build(&t->messages, buf_str(&system), (enum system_role)t->model->system_role, &ch->history, t->ask);
-    buf_free(&system);
-    if (buf_error(&t->messages)) {
+    prompt_build(&t->messages, &ch->history, t->ask);
+    if (buf_error(&t->system) || buf_error(&t->messages)) {
         struct err why;
         err_set(&why, ERR_TOO_LARGE, "the request to the model would be over %u bytes", PROMPT_BYTES_MAX);
         end_without_answer(t, FINISH_ERROR, &why);
         return;
     }
-    struct completion_request req = { t->model, buf_str(&t->messages), t->messages.len };
+    struct completion_request req = {
+        .model = t->model,
+        .system = buf_str(&t->system),
+        .messages = buf_str(&t->messages),
+        .messages_len = t->messages.len,
+    };
     set_state(t, TURN_ASKING);
     timer_set(&t->timer, TYPING_AFTER_MS);
     t->completion = completion_start(ch->core->env.models, &req, &handler, t);
@@ -526,6 +534,7 @@ static struct turn *turn_new(struct channel *ch, const struct bot_conf *bot)
     t->config = config_ref(core->config);
     t->bot = bot;
     t->model = own ? own : rule->model_ref;
+    buf_init(&t->system, PROMPT_BYTES_MAX);
     buf_init(&t->messages, PROMPT_BYTES_MAX);
     buf_init(&t->text, COMPLETION_TEXT_BYTES_MAX);
     defer_init(&t->flush, core->env.loop, flush, t);

@@ -47,8 +47,7 @@ enum shape { SHAPE_UNKNOWN, SHAPE_REFUSAL, SHAPE_JSON, SHAPE_HTML, SHAPE_STREAM 
 struct completion {
     struct model_client *client;
     const struct model_conf *model;
-    const char *messages;
-    size_t messages_len;
+    struct request_parts parts;
     struct completion_handler handler;
     void *arg;
     enum state state;
@@ -294,7 +293,7 @@ static enum err_code http_begin(struct completion *c, struct err *e)
     struct buf url;
     buf_init(&url, REQUEST_URL_BYTES_MAX);
     request_url(&url, m->base_url, "/chat/completions");
-    request_headers_init(&headers, m, m->stream);
+    request_headers_init(&headers, m, &m->api_key, m->stream);
     struct http_request req = request_to(m, "POST", &url, &headers);
     req.body = buf_str(&c->request);
     req.body_len = c->request.len;
@@ -376,7 +375,7 @@ static void attempt(struct completion *c)
     c->attempts++;
     metric_add(METRIC_MODEL_REQUESTS, 1);
     struct err *e = &c->failure.err;
-    if (request_body(&c->request, c->model, c->messages, c->messages_len) != ERR_OK)
+    if (request_body(&c->request, c->model, NULL, &c->parts) != ERR_OK)
         err_set(e, ERR_TOO_LARGE, "the request is over %u bytes", REQUEST_BYTES_MAX);
     else
         c->transport->start(c, e);
@@ -556,7 +555,7 @@ static void ping_begin(struct ping *p)
     struct buf url;
     buf_init(&url, REQUEST_URL_BYTES_MAX);
     request_url(&url, m->base_url, "/models");
-    request_headers_init(&headers, m, false);
+    request_headers_init(&headers, m, &m->api_key, false);
     struct http_request req = request_to(m, "GET", &url, &headers);
     p->http = http_start(p->client->http, &req, &ping_handler, p, &p->e);
     request_headers_fini(&headers);
@@ -609,8 +608,7 @@ struct completion *completion_start(struct model_client *client, const struct co
     *c = (struct completion){
         .client = client,
         .model = req->model,
-        .messages = req->messages,
-        .messages_len = req->messages_len,
+        .parts = {.system = req->system, .messages = req->messages, .messages_len = req->messages_len},
         .handler = *handler,
         .arg = arg,
         .transport = req->model->practice ? &in_process : &over_http,

@@ -49,7 +49,8 @@ struct completion_handler {
 
 struct completion_request {
     const struct model_conf *model; /* must live until done */
-    const char *messages;           /* a JSON array; borrowed until done or cancelled */
+    const char *system;             /* content of the system message, JSON-escaped without quotes; "" or NULL: none */
+    const char *messages;           /* the rest: a JSON array; both are borrowed until done or cancelled */
     size_t messages_len;
 };
 

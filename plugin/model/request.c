@@ -105,16 +105,39 @@ static void add_extra(struct writer *w)
     buf_add(w->out, begin + 1, (size_t)(end - begin) - 1);
 }
 
-enum err_code request_body(struct buf *out, const struct model_conf *conf, const char *messages, size_t len)
+static const char *system_role(const struct model_conf *conf)
 {
+    static const char *const names[] = {"system", "developer", "user"};
+    return names[conf->system_role];
+}
+
+static void add_messages(struct writer *w, const struct request_parts *parts)
+{
+    const char *rest = parts->messages;
+    size_t len = parts->messages_len;
+    if (!member(w, "messages"))
+        return;
+    if (parts->system && *parts->system) {
+        buf_addf(w->out, "[{\"role\":\"%s\",\"content\":\"", system_role(w->conf));
+        buf_adds(w->out, parts->system);
+        buf_adds(w->out, len > strlen("[]") ? "\"}," : "\"}");
+        rest++;
+        len--;
+    }
+    buf_add(w->out, rest, len);
+}
+
+enum err_code request_body(struct buf *out, const struct model_conf *conf, const struct quirks *quirks,
+                           const struct request_parts *parts)
+{
+    (void)quirks;
     const char *text = conf->extra;
     cJSON *extra = text ? json_parse(text, strlen(text)) : NULL;
     buf_addc(out, '{');
     struct writer w = {out, conf, cJSON_IsObject(extra) ? extra : NULL, out->len};
     if (conf->model && *conf->model && member(&w, "model"))
         json_quote(out, conf->model);
-    if (member(&w, "messages"))
-        buf_add(out, messages, len);
+    add_messages(&w, parts);
     add_sampling(&w);
     add_max_tokens(&w);
     add_stop(&w);
@@ -159,15 +182,16 @@ static void add_header(struct request_headers *h, const struct model_conf *conf,
         h->lines[h->n++] = line;
 }
 
-void request_headers_init(struct request_headers *h, const struct model_conf *conf, bool stream)
+void request_headers_init(struct request_headers *h, const struct model_conf *conf, const struct secret *key,
+                          bool stream)
 {
     *h = (struct request_headers){.lines = mem_array(OWN_HEADERS + conf->headers.n + 1, sizeof *h->lines)};
     buf_init(&h->text, REQUEST_HEADERS_BYTES_MAX);
     add_header(h, conf, "Content-Type: application/json");
     add_header(h, conf, stream ? "Accept: text/event-stream" : "Accept: application/json");
     add_header(h, conf, "User-Agent: warbler/" WARBLER_VERSION);
-    if (!secret_empty(&conf->api_key)) {
-        buf_addf(&h->text, "Authorization: Bearer %s", secret_reveal(&conf->api_key));
+    if (key && !secret_empty(key)) {
+        buf_addf(&h->text, "Authorization: Bearer %s", secret_reveal(key));
         add_header(h, conf, buf_str(&h->text));
     }
     for (size_t i = 0; i < conf->headers.n; i++)

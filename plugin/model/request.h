@@ -13,21 +13,35 @@
 #define REQUEST_URL_BYTES_MAX 4096U
 #define REQUEST_HEADERS_BYTES_MAX 65536U /* servers refuse more */
 
-/* Appends the body. messages is a JSON array, taken as it is; the members of
- * conf->extra come last and replace ours. ERR_TOO_LARGE. */
-enum err_code request_body(struct buf *out, const struct model_conf *conf, const char *messages, size_t len);
+struct quirks; /* quirk.h */
+
+/* What one request says, whichever model it goes to. Borrowed. */
+struct request_parts {
+    const char *system;   /* content of the system message, JSON-escaped, without quotes; "" or NULL: none */
+    const char *messages; /* the rest: a JSON array, taken as it is */
+    size_t messages_len;
+    const char *person;   /* stable pseudonym of who asks; NULL: none */
+    const char *flow;     /* the conversation's name; NULL: none */
+};
+
+/* Appends the body; the members of conf->extra come last and replace ours.
+ * quirks: what the model was seen to refuse; NULL: nothing. ERR_TOO_LARGE. */
+enum err_code request_body(struct buf *out, const struct model_conf *conf, const struct quirks *quirks,
+                           const struct request_parts *parts);
 
 /* Appends base_url and path ("/models"), with the query of base_url at the end. */
 enum err_code request_url(struct buf *out, const char *base_url, const char *path);
 
 /* "Name: value" lines, NULL-terminated, for struct http_request. A header of
- * the configuration replaces ours of the same name. */
+ * the configuration replaces ours of the same name. key: the one of conf's that
+ * is used now; NULL or empty: none. */
 struct request_headers {
     const char **lines; /* private memory; holds the key */
     size_t n;
     struct buf text;
 };
-void request_headers_init(struct request_headers *h, const struct model_conf *conf, bool stream);
+void request_headers_init(struct request_headers *h, const struct model_conf *conf, const struct secret *key,
+                          bool stream);
 void request_headers_fini(struct request_headers *h); /* wipes; legal on a zeroed struct */
 
 #endif

@@ -25,7 +25,7 @@ static void assert_prompt(const struct history *h, int64_t lead, const char *wan
 {
     struct buf out;
     buf_init(&out, PROMPT_BYTES_MAX);
-    assert_int_equal(prompt_build(&out, "", SYSTEM_ROLE_SYSTEM, h, lead), ERR_OK);
+    assert_int_equal(prompt_build(&out, h, lead), ERR_OK);
     assert_string_equal(buf_str(&out), want);
     buf_free(&out);
 }
@@ -85,19 +85,6 @@ static void asking_again_leaves_the_old_answer_out(void **state)
     person(&h, 1, "q", STORE_ANSWERED, STORE_ADDRESSED);
     bot(&h, 2, 1, "old");
     assert_prompt(&h, 1, "[" U("q") "]");
-    history_clear(&h);
-}
-
-static void system_prompt_first_in_the_wanted_role(void **state)
-{
-    (void)state;
-    struct history h = { 0 };
-    struct buf out;
-    person(&h, 1, "q", STORE_PENDING, STORE_ADDRESSED);
-    buf_init(&out, PROMPT_BYTES_MAX);
-    prompt_build(&out, "be \"kind\"", SYSTEM_ROLE_DEVELOPER, &h, 1);
-    assert_string_equal(buf_str(&out), "[{\"role\":\"developer\",\"content\":\"be \\\"kind\\\"\"}," U("q") "]");
-    buf_free(&out);
     history_clear(&h);
 }
 
@@ -163,7 +150,6 @@ int main(void)
         cmocka_unit_test(merged_questions_are_one_message),
         cmocka_unit_test(context_before_the_question_only),
         cmocka_unit_test(asking_again_leaves_the_old_answer_out),
-        cmocka_unit_test(system_prompt_first_in_the_wanted_role),
         cmocka_unit_test(names_cannot_look_like_roles),
         cmocka_unit_test(trimming_drops_whole_turns_at_the_edge),
         cmocka_unit_test(variables),

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,16 +38,27 @@ static struct strings list(const char *const *v)
     return s;
 }
 
-static void check_body(const struct model_conf *conf, const char *expected)
+static struct request_parts parts_of(const char *messages)
+{
+    return (struct request_parts){.messages = messages, .messages_len = strlen(messages)};
+}
+
+static void check_parts(const struct model_conf *conf, const struct request_parts *parts, const char *expected)
 {
     struct buf b;
     buf_init(&b, REQUEST_BYTES_MAX);
-    assert_int_equal(request_body(&b, conf, MESSAGES, strlen(MESSAGES)), ERR_OK);
+    assert_int_equal(request_body(&b, conf, NULL, parts), ERR_OK);
     assert_string_equal(buf_str(&b), expected);
     cJSON *tree = json_parse(b.data, b.len);
     assert_non_null(tree);
     cJSON_Delete(tree);
     buf_free(&b);
+}
+
+static void check_body(const struct model_conf *conf, const char *expected)
+{
+    struct request_parts parts = parts_of(MESSAGES);
+    check_parts(conf, &parts, expected);
 }
 
 static void test_only_what_is_configured(void **state)
@@ -58,6 +70,29 @@ static void test_only_what_is_configured(void **state)
     check_body(&c, "{\"messages\":" MESSAGES "}");
     c.model = (char *)"a/b:c@\"d\"";
     check_body(&c, "{\"model\":\"a/b:c@\\\"d\\\"\",\"messages\":" MESSAGES "}");
+}
+
+static void test_system_message(void **state)
+{
+    (void)state;
+    static const char *const roles[] = {"system", "developer", "user"};
+    struct model_conf c = plain();
+    char expected[256];
+    for (int role = SYSTEM_ROLE_SYSTEM; role <= SYSTEM_ROLE_USER; role++) {
+        struct request_parts parts = parts_of(MESSAGES);
+        c.system_role = role;
+        parts.system = "be \\\"kind\\\"";
+        snprintf(expected, sizeof expected, "{\"model\":\"m\",\"messages\":[{\"role\":\"%s\",\"content\":\"%s\"},%s}",
+                 roles[role], parts.system, MESSAGES + 1);
+        check_parts(&c, &parts, expected);
+        parts = parts_of("[]");
+        parts.system = "s";
+        snprintf(expected, sizeof expected, "{\"model\":\"m\",\"messages\":[{\"role\":\"%s\",\"content\":\"s\"}]}",
+                 roles[role]);
+        check_parts(&c, &parts, expected);
+        parts.system = "";
+        check_parts(&c, &parts, "{\"model\":\"m\",\"messages\":[]}");
+    }
 }
 
 static void test_sampling(void **state)
@@ -138,7 +173,8 @@ static void test_appends(void **state)
     struct buf b;
     buf_init(&b, REQUEST_BYTES_MAX);
     buf_adds(&b, "before ");
-    request_body(&b, &c, "[]", 2);
+    struct request_parts parts = parts_of("[]");
+    request_body(&b, &c, NULL, &parts);
     assert_string_equal(buf_str(&b), "before {\"model\":\"m\",\"messages\":[]}");
     buf_free(&b);
 }
@@ -154,8 +190,9 @@ static void test_limit(void **state)
         char *messages = malloc(len);
         assert_non_null(messages);
         memset(messages, ' ', len);
+        struct request_parts parts = {.messages = messages, .messages_len = len};
         buf_init(&b, REQUEST_BYTES_MAX);
-        assert_int_equal(request_body(&b, &c, messages, len), over ? ERR_TOO_LARGE : ERR_OK);
+        assert_int_equal(request_body(&b, &c, NULL, &parts), over ? ERR_TOO_LARGE : ERR_OK);
         free(messages);
         buf_free(&b);
     }
@@ -199,34 +236,36 @@ static void test_headers(void **state)
 {
     (void)state;
     struct model_conf c = plain();
+    struct secret key = {.value = NULL};
     struct request_headers h;
-    request_headers_init(&h, &c, true);
+    request_headers_init(&h, &c, &key, true);
     assert_string_equal(find_header(&h, "Content-Type"), "Content-Type: application/json");
     assert_string_equal(find_header(&h, "Accept"), "Accept: text/event-stream");
     assert_non_null(find_header(&h, "User-Agent"));
     assert_null(find_header(&h, "Authorization")); /* local servers need no key */
     request_headers_fini(&h);
 
-    secret_set(&c.api_key, "sk-x", 4);
-    request_headers_init(&h, &c, false);
+    secret_set(&key, "sk-x", 4);
+    request_headers_init(&h, &c, &key, false);
     assert_string_equal(find_header(&h, "Accept"), "Accept: application/json");
     assert_string_equal(find_header(&h, "Authorization"), "Authorization: Bearer sk-x");
     request_headers_fini(&h);
 
     c.headers = list((const char *const[]){"X-Title: Warbler", "authorization: Basic y", "Accept: */*", NULL});
-    request_headers_init(&h, &c, false);
+    request_headers_init(&h, &c, &key, false);
     assert_string_equal(find_header(&h, "X-Title"), "X-Title: Warbler");
     assert_string_equal(find_header(&h, "Authorization"), "authorization: Basic y");
     assert_string_equal(find_header(&h, "Accept"), "Accept: */*");
     request_headers_fini(&h);
     request_headers_fini(&h);
-    secret_clear(&c.api_key);
+    secret_clear(&key);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_what_is_configured),
+        cmocka_unit_test(test_system_message),
         cmocka_unit_test(test_sampling),
         cmocka_unit_test(test_max_tokens),
         cmocka_unit_test(test_stop),
