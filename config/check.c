@@ -1,5 +1,6 @@
 #include "config/check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/checks.h"
@@ -7,6 +8,7 @@
 #include "config/nearest.h"
 #include "config/read.h"
 #include "config/tables.h"
+#include "plugin/base/mem.h"
 
 #define PROMPT_VARIABLE_MAX 32 /* letters; longer words in braces are none */
 
@@ -135,11 +137,66 @@ static bool api_is_fine(const struct check *k, size_t i)
            (config_setting_lookup_string(entry, "api", &text) && strcmp(text, "chat") == 0));
 }
 
+/* Does one of the fallbacks of model `from`, or of theirs, mean model `to`?
+ * seen: which models were looked at. */
+static bool leads(const struct config *c, size_t from, size_t to, bool *seen)
+{
+    const struct strings *names = &c->models[from].fallback;
+    struct named models = models_of(c);
+
+    for (size_t i = 0; i < names->n; i++) {
+        size_t next = find(&models, names->v[i]);
+
+        if (next == to)
+            return true;
+        if (next == models.n || seen[next])
+            continue;
+        seen[next] = true;
+        if (leads(c, next, to, seen))
+            return true;
+    }
+    return false;
+}
+
+static bool leads_to(const struct config *c, size_t from, size_t to)
+{
+    bool *seen = mem_array(c->n_models, sizeof *seen);
+    bool found = leads(c, from, to, seen);
+
+    free(seen);
+    return found;
+}
+
+/* Of models that form a circle, the first is told of. */
+static bool begins_circle(const struct config *c, size_t i)
+{
+    for (size_t earlier = 0; earlier < i; earlier++)
+        if (leads_to(c, i, earlier) && leads_to(c, earlier, i))
+            return false;
+    return leads_to(c, i, i);
+}
+
+static void check_fallback(const struct check *k, size_t i)
+{
+    const struct model_conf *m = &k->c->models[i];
+    struct place where = at(k, "models", i, "fallback");
+
+    for (size_t n = 0; n < m->fallback.n; n++)
+        refer(k, models_of(k->c), m->fallback.v[n], where, "fallback");
+    if (m->hedge_after > 0 && m->fallback.n == 0)
+        problem_warning(k->problems, at(k, "models", i, "hedge_after"), "hedge_after has no effect: there is no fallback");
+    if (m->name && begins_circle(k->c, i))
+        problem_error(k->problems, where, "fallback: leads back to \"%s\" itself", m->name);
+}
+
 static void check_model(const struct check *k, size_t i)
 {
     struct model_conf *m = &k->c->models[i];
 
-    m->practice = m->api == MODEL_API_PRACTICE || (m->practice_without_key && secret_empty(&m->api_key));
+    m->practice = m->api == MODEL_API_PRACTICE || (m->practice_without_key && secret_empty(&m->api_key) && m->keys.n == 0);
+    if (m->keys.n > 0 && config_setting_get_member(entry_of(k, "models", i), "api_key"))
+        problem_error(k->problems, at(k, "models", i, "keys"), "keys and api_key: only one of them can be set");
+    check_fallback(k, i);
     if (m->api == MODEL_API_PRACTICE || !api_is_fine(k, i))
         return;
     need(k, "models", i, model_settings, "base_url");

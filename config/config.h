@@ -36,11 +36,14 @@ struct practice_conf {
     double fail_rate;                                     /* 0..1 of the requests get an error */
 };
 
+#define MODEL_KEYS_MAX 32
+
 struct model_conf {
     char *name;
     int api;                /* enum model_api */
     char *base_url, *model;
     struct secret api_key;
+    struct secrets keys;       /* instead of api_key; 0 to MODEL_KEYS_MAX */
     bool practice_without_key; /* no key configured or its variable unset: answer with the practice model and say so */
     bool practice;             /* derived: this model is the practice model now */
     double temperature, top_p, frequency_penalty, presence_penalty; /* NaN: not sent */
@@ -55,7 +58,10 @@ struct model_conf {
     struct strings headers; /* "Name: value" */
     char *proxy, *ca_file;
     int64_t connect_timeout, first_byte_timeout, idle_timeout; /* ms */
-    int64_t retries, retry_ceiling;                            /* count; ms */
+    int64_t retries, retry_ceiling, retry_budget;              /* count; ms */
+    struct strings fallback; /* names of models; following them never leads in a circle */
+    int64_t hedge_after;     /* ms; 0: never */
+    int64_t max_concurrent, requests_per_minute, tokens_per_minute; /* 0: no limit */
     struct practice_conf practice_knobs;
 };
 

@@ -61,6 +61,10 @@ const struct setting model_settings[] = {
     { "api_key", SETTING_SECRET, .offset = MODEL(api_key), .excuse = "practice_without_key", .shown = true,
       .example = "env:OPENAI_API_KEY",
       .help = "The key, sent as \"Authorization: Bearer\". Leave it out for a server that wants none." },
+    { "keys", SETTING_SECRETS, .offset = MODEL(keys), .max = MODEL_KEYS_MAX, .fallback = "()",
+      .example = "(\"env:KEY_ONE\", \"env:KEY_TWO\")",
+      .help = "Several keys instead of api_key, used in turn. One that is over its limit rests; one that the server refuses "
+              "is not used again." },
     { "practice_without_key", SETTING_BOOL, .offset = MODEL(practice_without_key), .fallback = "false",
       .help = "If there is no key, or its environment variable is not set: answer with the practice model, and say so, "
               "instead of refusing to start." },
@@ -109,7 +113,21 @@ const struct setting model_settings[] = {
     { "retries", SETTING_INT, .offset = MODEL(retries), .max = 10, .fallback = "2",
       .help = "How often a failed request is made again, if that can help." },
     { "retry_ceiling", SETTING_DURATION, .offset = MODEL(retry_ceiling), .max = HOUR_MS, .fallback = "60s",
-      .help = "If the server asks to wait longer than this before the next try, people are told so at once." },
+      .help = "If the server asks to wait longer than this before the next try, the next key or the next model is asked; if "
+              "there is none, people are told so at once." },
+    { "retry_budget", SETTING_DURATION, .offset = MODEL(retry_budget), .max = HOUR_MS, .fallback = "60s",
+      .help = "Longest time from the first failure of a request to the beginning of its last try." },
+    { "fallback", SETTING_STRINGS, .offset = MODEL(fallback), .max = 8, .fallback = "()", .example = "(\"other\")",
+      .help = "Other models that are asked, in this order, when this one cannot answer, and then theirs." },
+    { "hedge_after", SETTING_DURATION, .offset = MODEL(hedge_after), .max = HOUR_MS, .fallback = "0", .example = "5s",
+      .help = "After this long without a word the first model of fallback is asked too, and whichever speaks first is "
+              "listened to; 0: never." },
+    { "max_concurrent", SETTING_INT, .offset = MODEL(max_concurrent), .max = 100000, .fallback = "0",
+      .help = "How many requests run at once; more wait, and conversations take turns. 0: no limit." },
+    { "requests_per_minute", SETTING_INT, .offset = MODEL(requests_per_minute), .max = 10e6, .fallback = "0",
+      .help = "How many requests are made in a minute, as the server allows; more wait. 0: no limit." },
+    { "tokens_per_minute", SETTING_INT, .offset = MODEL(tokens_per_minute), .max = 1e12, .fallback = "0",
+      .help = "How many tokens, of questions and answers, the requests of a minute have; more wait. 0: no limit." },
     { "practice", SETTING_GROUP, .offset = MODEL(practice_knobs), .group = practice_settings,
       .help = "How the practice model behaves, where it answers." },
     SETTING_END

@@ -158,6 +158,9 @@ static void test_defaults(void **state)
     assert_int_equal(m->idle_timeout, 60000);
     assert_int_equal(m->retries, 2);
     assert_int_equal(m->retry_ceiling, 60000);
+    assert_int_equal(m->retry_budget, 60000);
+    assert_int_equal(m->keys.n + m->fallback.n, 0);
+    assert_int_equal(m->hedge_after + m->max_concurrent + m->requests_per_minute + m->tokens_per_minute, 0);
     assert_ptr_equal(b->model_ref, m);
     assert_int_equal(b->triggers, TRIGGER_DIRECT | TRIGGER_MENTION | TRIGGER_REPLY);
     assert_null(b->language);
@@ -201,6 +204,15 @@ static void test_everything_model(void **state)
     assert_int_equal(m->first_byte_timeout, 120000);
     assert_int_equal(m->idle_timeout, 3600000);
     assert_int_equal(m->retry_ceiling, 0);
+    assert_int_equal(m->retry_budget, 300000);
+    assert_int_equal(m->fallback.n, 2);
+    assert_string_equal(m->fallback.v[1], "keyless");
+    assert_int_equal(m->hedge_after, 1000);
+    assert_int_equal(m->max_concurrent, 7);
+    assert_int_equal(m->requests_per_minute, 60);
+    assert_int_equal(m->tokens_per_minute, 30000000000);
+    assert_int_equal(config_model(c, "spare")->keys.n, 2);
+    assert_string_equal(secret_reveal(&config_model(c, "spare")->keys.v[1]), "value");
     assert_int_equal(m->practice_knobs.delay_ms, 1);
     assert_int_equal(m->practice_knobs.chunk_ms, 2);
     assert_int_equal(m->practice_knobs.chunk_chars, 3);
