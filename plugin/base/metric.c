@@ -9,17 +9,20 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "plugin/base/mem.h"
+
 #ifndef WARBLER_VERSION
 #define WARBLER_VERSION "unknown"
 #endif
 
 enum kind { COUNTER, GAUGE, HISTOGRAM };
+static const char *const types[] = { "counter", "gauge", "histogram" };
 
 #define METRIC_ROW(id, kind, name, help) [id] = { kind, name, help },
 static const struct {
     enum kind kind;
     const char *name, *help;
-} table[METRIC_COUNT] = { METRICS(METRIC_ROW) };
+} table[METRIC_COUNT] = { METRICS(METRIC_ROW) }, model_table[METRIC_MODEL_COUNT] = { MODEL_METRICS(METRIC_ROW) };
 #undef METRIC_ROW
 
 /* Upper ends of the histograms' steps. The label is text because printf's
@@ -104,6 +107,93 @@ static void print_histogram(struct buf *out, enum metric m)
     buf_addf(out, "%s_count %" PRId64 "\n", name, count);
 }
 
+/* --- per model --- */
+static struct {
+    char *name; /* kept for good: a model that is gone keeps its figures */
+    int64_t values[METRIC_MODEL_COUNT], errors[ERR_COUNT];
+} models[METRIC_MODELS_MAX + 1]; /* the last: "other" */
+static size_t n_models;
+
+static size_t model_find(const char *model)
+{
+    size_t i = 0;
+    while (i < n_models && strcmp(models[i].name, model) != 0)
+        i++;
+    return i;
+}
+
+static size_t model_place(const char *model)
+{
+    size_t i = model_find(model);
+    if (i == n_models && n_models < METRIC_MODELS_MAX)
+        models[n_models++].name = mem_dup(model);
+    return i;
+}
+
+void metric_model_add(enum metric_model m, const char *model, int64_t n)
+{
+    models[model_place(model)].values[m] += n;
+}
+
+void metric_model_set(enum metric_model m, const char *model, int64_t value)
+{
+    models[model_place(model)].values[m] = value;
+}
+
+void metric_model_error(const char *model, enum err_code code)
+{
+    models[model_place(model)].errors[code]++;
+}
+
+int64_t metric_model_get(enum metric_model m, const char *model)
+{
+    size_t i = model_find(model);
+    return i == n_models && n_models < METRIC_MODELS_MAX ? 0 : models[i].values[m];
+}
+
+static void print_label(struct buf *out, size_t i)
+{
+    buf_adds(out, "{model=\"");
+    for (const char *c = i < METRIC_MODELS_MAX ? models[i].name : "other"; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            buf_addc(out, '\\');
+        buf_addc(out, *c);
+    }
+    buf_addc(out, '"');
+}
+
+static size_t models_shown(void)
+{
+    return n_models < METRIC_MODELS_MAX ? n_models : METRIC_MODELS_MAX + 1;
+}
+
+static void print_model_errors(struct buf *out)
+{
+    static const char name[] = "warbler_model_failures_total";
+    print_head(out, "counter", name, "Requests that failed, by model and class");
+    for (size_t i = 0; i < models_shown(); i++)
+        for (enum err_code code = 0; code < ERR_COUNT; code++) {
+            if (models[i].errors[code] == 0)
+                continue;
+            buf_adds(out, name);
+            print_label(out, i);
+            buf_addf(out, ",class=\"%s\"} %" PRId64 "\n", err_name(code), models[i].errors[code]);
+        }
+}
+
+static void print_models(struct buf *out)
+{
+    for (enum metric_model m = 0; m < METRIC_MODEL_COUNT; m++) {
+        print_head(out, types[model_table[m].kind], model_table[m].name, model_table[m].help);
+        for (size_t i = 0; i < models_shown(); i++) {
+            buf_adds(out, model_table[m].name);
+            print_label(out, i);
+            buf_addf(out, "} %" PRId64 "\n", models[i].values[m]);
+        }
+    }
+    print_model_errors(out);
+}
+
 /* --- the process: each figure only where the system tells it --- */
 #ifdef __linux__
 static int64_t resident_bytes(void)
@@ -168,7 +258,6 @@ static void print_process(struct buf *out)
 
 void metric_print(struct buf *out)
 {
-    static const char *const types[] = { "counter", "gauge", "histogram" };
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         print_head(out, types[table[m].kind], table[m].name, table[m].help);
         if (table[m].kind == HISTOGRAM)
@@ -176,6 +265,7 @@ void metric_print(struct buf *out)
         else
             buf_addf(out, "%s %" PRId64 "\n", table[m].name, metric_get(m));
     }
+    print_models(out);
     print_process(out);
     print_head(out, "gauge", "warbler_build_info", "Always 1; the version is in the label");
     buf_addf(out, "warbler_build_info{version=\"%s\"} 1\n", WARBLER_VERSION);

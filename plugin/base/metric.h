@@ -50,6 +50,31 @@ void metric_set(enum metric m, int64_t value);   /* gauges */
 void metric_seconds(enum metric m, double secs); /* histograms: 1 ms to 120 s in fixed steps */
 int64_t metric_get(enum metric m);               /* counter or gauge; a histogram's count */
 
+/* --- figures per model, with its name as a label. The loop's thread only. The
+ * first METRIC_MODELS_MAX names have figures of their own, more share "other". --- */
+#define METRIC_MODELS_MAX 64
+
+#define MODEL_METRICS(X)                                                                                            \
+    X(METRIC_MODEL_ASKED, COUNTER, "warbler_model_attempts_total", "Requests sent, by model")                       \
+    X(METRIC_MODEL_AGAIN, COUNTER, "warbler_model_repeats_total", "Requests made again after a failure, by model")  \
+    X(METRIC_MODEL_FALLBACKS, COUNTER, "warbler_model_fallbacks_total", "Answers passed on to the next model")      \
+    X(METRIC_MODEL_HEDGES, COUNTER, "warbler_model_hedges_total", "Answers that another model was asked for too")   \
+    X(METRIC_MODEL_HEDGES_LOST, COUNTER, "warbler_model_hedges_lost_total", "Answers that another model began first") \
+    X(METRIC_MODEL_BREAKER, GAUGE, "warbler_model_breaker", "0 asked, 1 not asked for failing, 2 tried again")      \
+    X(METRIC_MODEL_RUNNING, GAUGE, "warbler_model_running", "Requests that run now")                                \
+    X(METRIC_MODEL_WAITING, GAUGE, "warbler_model_waiting", "Requests that wait for a limit")                       \
+    X(METRIC_MODEL_KEYS_RESTING, GAUGE, "warbler_model_keys_resting", "Keys over their limit")                      \
+    X(METRIC_MODEL_KEYS_DEAD, GAUGE, "warbler_model_keys_dead", "Keys that the server refuses")
+
+#define METRIC_ENUM(id, kind, name, help) id,
+enum metric_model { MODEL_METRICS(METRIC_ENUM) METRIC_MODEL_COUNT };
+#undef METRIC_ENUM
+
+void metric_model_add(enum metric_model m, const char *model, int64_t n);
+void metric_model_set(enum metric_model m, const char *model, int64_t value);
+void metric_model_error(const char *model, enum err_code code); /* warbler_model_failures_total, by class too */
+int64_t metric_model_get(enum metric_model m, const char *model);
+
 /* Prometheus text format 0.0.4, with process_resident_memory_bytes,
  * process_open_fds, process_cpu_seconds_total and warbler_build_info where the
  * system tells them. */
