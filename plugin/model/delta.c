@@ -56,6 +56,8 @@ void delta_fini(struct delta *d)
     buf_free(&d->piece);
     buf_free(&d->flat);
     drop_calls(d);
+    cJSON_free(d->usage_json);
+    d->usage_json = NULL;
 }
 
 /* --- text --- */
@@ -540,6 +542,15 @@ static int64_t first_count(int64_t a, int64_t b, int64_t c)
     return a ? a : b ? b : c;
 }
 
+static void keep_usage(struct delta *d, const cJSON *usage)
+{
+    char *text = cJSON_PrintUnformatted(usage);
+    cJSON_free(d->usage_json);
+    d->usage_json = text && strlen(text) <= DELTA_USAGE_BYTES_MAX ? text : NULL;
+    if (!d->usage_json)
+        cJSON_free(text);
+}
+
 /* Servers repeat and enlarge the usage; the last one stands. */
 static void take_usage(struct delta *d, const cJSON *usage)
 {
@@ -558,14 +569,18 @@ static void take_usage(struct delta *d, const cJSON *usage)
     else if (u.total_tokens < sum)
         u.total_tokens = sum;
     d->usage = u;
+    keep_usage(d, usage);
 }
 
 static void merge_root(struct delta *d, const cJSON *root)
 {
     const cJSON *choice, *choices = json_get(root, "choices");
     const char *id = json_str(root, "id");
+    const char *tier = json_str(root, "service_tier");
     if (id && !d->id[0])
         snprintf(d->id, sizeof d->id, "%s", id);
+    if (tier)
+        snprintf(d->service_tier, sizeof d->service_tier, "%s", tier);
     if (cJSON_IsArray(choices)) {
         cJSON_ArrayForEach(choice, choices) {
             merge_choice(d, choice);
