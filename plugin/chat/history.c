@@ -100,13 +100,13 @@ struct entry *history_find(struct history *h, int64_t seq)
 }
 
 /* The first entry behind the turn or lone context message that `e` begins. */
-static struct entry *turn_end(struct entry *e)
+static struct entry *turn_end(const struct entry *e)
 {
     int64_t turn = e->turn;
-    do
-        e = e->next;
-    while (e && (e->kind != STORE_PERSON || (turn && e->turn == turn)));
-    return e;
+    struct entry *end = e->next;
+    while (end && (end->kind != STORE_PERSON || (turn && end->turn == turn)))
+        end = end->next;
+    return end;
 }
 
 void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep)
@@ -122,4 +122,20 @@ void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int
         while (h->head != end)
             history_drop(h, h->head);
     }
+}
+
+const struct entry *history_within(const struct history *h, size_t max_tokens, int64_t keep)
+{
+    size_t tokens = h->tokens;
+    const struct entry *from = h->head;
+    while (from && tokens > max_tokens) {
+        const struct entry *end = turn_end(from), *e;
+        for (e = from; e != end; e = e->next) {
+            if (place(e) >= keep)
+                return from;
+            tokens -= e->tokens;
+        }
+        from = end;
+    }
+    return from;
 }

@@ -43,4 +43,9 @@ void history_drop(struct history *h, struct entry *e);
 #define HISTORY_TRIM_PERCENT 75
 void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep);
 
+/* The first entry of the newest whole turns that together have at most
+ * max_tokens, for a model that takes less; nothing is dropped. Never behind the
+ * turn of `keep`. NULL only if the history is empty. */
+const struct entry *history_within(const struct history *h, size_t max_tokens, int64_t keep);
+
 #endif

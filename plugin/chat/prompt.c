@@ -50,11 +50,13 @@ static bool in_prompt(const struct entry *e, int64_t lead)
     return !e->pending && !e->noticed;
 }
 
-enum err_code prompt_build(struct buf *out, const struct history *h, int64_t lead)
+enum err_code prompt_build(struct buf *out, const struct history *h, const struct entry *from, int64_t lead,
+                           size_t *tokens_r)
 {
+    *tokens_r = 0;
     buf_addc(out, '[');
     enum store_kind open = 0; /* the role of the message that is not closed yet */
-    for (const struct entry *e = h->head; e; e = e->next) {
+    for (const struct entry *e = from ? from : h->head; e; e = e->next) {
         if (e->kind == STORE_PERSON ? e->seq > lead : e->turn >= lead)
             break;
         if (!in_prompt(e, lead))
@@ -67,6 +69,7 @@ enum err_code prompt_build(struct buf *out, const struct history *h, int64_t lea
             open = e->kind;
         }
         buf_add(out, e->json, e->len);
+        *tokens_r += e->tokens;
     }
     buf_adds(out, open ? "\"}]" : "]");
     return buf_error(out);

@@ -26,7 +26,9 @@ struct prompt_vars {
 enum err_code prompt_expand(struct buf *out, const char *text, const struct prompt_vars *vars);
 
 /* Appends the JSON array of messages for the turn that `lead` leads, without
- * the system prompt; entries behind it are left out. */
-enum err_code prompt_build(struct buf *out, const struct history *h, int64_t lead);
+ * the system prompt; entries before `from` (NULL: none) and behind the turn are
+ * left out. *tokens_r: what they have, estimated. */
+enum err_code prompt_build(struct buf *out, const struct history *h, const struct entry *from, int64_t lead,
+                           size_t *tokens_r);
 
 #endif

@@ -14,6 +14,8 @@
 #include "plugin/chat/core.h"
 #include "plugin/chat/ending.h"
 #include "plugin/chat/prompt.h"
+#include "plugin/model/policy.h"
+#include "plugin/model/tokens.h"
 
 /* A growing answer is sent whole with each edit, so edits get rarer as it
  * grows: every 64 bytes of text stretch the pause by a millisecond, which
@@ -39,6 +41,8 @@ struct turn {
     int64_t ask;                 /* leads the questions of the prompt; another than lead with /retry */
     int64_t supersedes;
     struct buf system, messages; /* of the request */
+    size_t system_tokens;        /* estimated */
+    const struct entry *from;    /* the first that the request shows; NULL: all */
     struct completion *completion;
     struct buf text;             /* of the answer so far */
     int64_t first_text_ms, next_edit_ms;
@@ -318,7 +322,7 @@ static void format_usage(const struct usage *u, char *out, size_t cap)
 
 static void on_failure(struct turn *t, const struct err *e)
 {
-    log_warn("turn", "%s: no answer from model %s: %s: %s", t->ch->name, t->model->name, err_name(e->code), e->text);
+    log_write(policy_of(e->code)->log, "turn", "%s: no answer: %s: %s", t->ch->name, err_name(e->code), e->text);
     if (t->shown && t->text.len && !t->restarted) {
         char mark[256];
         snprintf(mark, sizeof(mark), "\n\n%s", notice_text(NOTICE_INTERRUPTED, channel_language(t->ch, t->lead)));
@@ -376,28 +380,56 @@ static void expand_system(struct turn *t)
     buf_init(&system, PROMPT_BYTES_MAX);
     prompt_expand(&system, text ? text : "", &vars);
     json_escape(&t->system, buf_str(&system), system.len);
+    t->system_tokens = tokens_estimate(buf_str(&system), system.len) + TOKENS_PER_MESSAGE;
     buf_free(&system);
+}
+
+static void lay_out(struct turn *t, struct completion_request *req)
+{
+    size_t tokens;
+    buf_reset(&t->messages);
+    prompt_build(&t->messages, &t->ch->history, t->from, t->ask, &tokens);
+    req->messages = buf_str(&t->messages);
+    req->messages_len = t->messages.len;
+    req->tokens = t->system_tokens + tokens;
+}
+
+/* The model takes less than the bot remembers: whole turns are left out of this
+ * request, the oldest first. */
+static bool on_too_long(void *arg, struct completion_request *req, size_t max_tokens)
+{
+    struct turn *t = arg;
+    size_t room = max_tokens > t->system_tokens ? max_tokens - t->system_tokens : 0;
+    const struct entry *from = history_within(&t->ch->history, room, t->ask);
+    size_t before = req->tokens;
+    if (from == (t->from ? t->from : t->ch->history.head))
+        return false;
+    t->from = from;
+    lay_out(t, req);
+    log_debug("turn", "%s message %" PRId64 ": about %zu tokens instead of %zu", t->ch->name, t->lead->seq, req->tokens,
+              before);
+    return req->tokens < before;
 }
 
 static void ask(struct turn *t)
 {
-    static const struct completion_handler handler = { on_text, on_restart, on_done };
+    static const struct completion_handler handler = { on_text, on_restart, on_too_long, on_done };
     struct channel *ch = t->ch;
+    struct completion_request req = {
+        .model = t->model,
+        .config = t->config,
+        .flow = ch->name,
+    };
     expand_system(t);
     history_trim(&ch->history, (size_t)t->bot->history_messages, (size_t)t->bot->history_tokens, t->ask);
-    prompt_build(&t->messages, &ch->history, t->ask);
+    lay_out(t, &req);
+    req.system = buf_str(&t->system);
     if (buf_error(&t->system) || buf_error(&t->messages)) {
         struct err why;
         err_set(&why, ERR_TOO_LARGE, "the request to the model would be over %u bytes", PROMPT_BYTES_MAX);
         end_without_answer(t, FINISH_ERROR, &why);
         return;
     }
-    struct completion_request req = {
-        .model = t->model,
-        .system = buf_str(&t->system),
-        .messages = buf_str(&t->messages),
-        .messages_len = t->messages.len,
-    };
     set_state(t, TURN_ASKING);
     timer_set(&t->timer, TYPING_AFTER_MS);
     t->completion = completion_start(ch->core->env.models, &req, &handler, t);

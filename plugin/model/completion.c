@@ -1,118 +1,97 @@
 #include "plugin/model/completion.h"
 
-#include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+#include "plugin/base/clock.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
 #include "plugin/base/secret.h"
-#include "plugin/model/delta.h"
-#include "plugin/model/failure.h"
-#include "plugin/model/practice_call.h"
-#include "plugin/model/request.h"
+#include "plugin/model/attempt.h"
+#include "plugin/model/endpoint.h"
+#include "plugin/model/policy.h"
 #include "plugin/model/retry.h"
-#include "plugin/net/sse.h"
 
 #define AREA "model"
+#define LESSONS_MAX 8 /* refused parameters that one answer may stumble over, per model */
 
-/* An answer that is complete while its connection is not: how long the end of
- * the body is waited for, so that the connection can serve again; and how long
- * the usage and [DONE] are, after a finish reason. */
-#define DONE_LINGER_MS 50
-#define FINISH_LINGER_MS 2000
-#define FOREVER_MS (24 * 3600 * 1000) /* where no deadline is configured */
-
-struct model_client {
-    struct loop *loop;
-    struct http_client *http;
-    struct completion *completions;
-    struct ping *pings;
-    struct practice practice;
+enum leg_state {
+    LEG_OFF,
+    LEG_PAUSING, /* timer: it asks (again) */
+    LEG_WAITING, /* in the line of its model; timer: long enough */
+    LEG_ASKING,  /* a request is under way */
 };
 
-enum state {
-    STATE_WAITING, /* timer: the next attempt begins */
-    STATE_RUNNING, /* a request is under way */
-    STATE_ENDING,  /* timer: enough waited for the end of a complete answer */
-    STATE_OVER,    /* freed at the end of the loop's turn; no callback any more */
+/* A model that may be asked. */
+struct choice {
+    const struct model_conf *model;
+    struct endpoint *ep;
+    bool avoided; /* it was not asked because it would probably fail */
 };
 
-/* What the body turned out to be. Content types cannot be trusted. */
-enum shape { SHAPE_UNKNOWN, SHAPE_REFUSAL, SHAPE_JSON, SHAPE_HTML, SHAPE_STREAM };
+/* The asking of one model after the other until one answers. */
+struct leg {
+    struct completion *c;
+    enum leg_state state;
+    struct choice *choice; /* who is asked */
+    struct retry retry;
+    int keys_tried, lessons;
+    struct endpoint_place place;
+    struct attempt *attempt;
+    bool spoke; /* the attempt gave text */
+    struct timer timer;
+};
 
 struct completion {
     struct model_client *client;
-    const struct model_conf *model;
-    struct request_parts parts;
+    struct completion_request req;
     struct completion_handler handler;
     void *arg;
-    enum state state;
-    struct timer timer;
-    struct retry retry;
+    struct choice choices[COMPLETION_MODELS_MAX];
+    int n_choices, next;
+    struct leg first, rival; /* the rival: asked too because the first stays silent */
+    struct timer hedge;
+    int64_t failed_ms; /* when the first request failed; 0: none did */
+    struct err e;      /* why there is no answer, so far */
+    struct choice *failed;
     int attempts;
-    bool shown; /* the handler holds text */
-    bool stale; /* of an attempt before this one */
-
-    /* of one attempt */
-    const struct transport *transport;
-    struct http_call *http;
-    struct practice_call *practice;
-    struct buf request, body;
-    struct http_reply reply;
-    enum shape shape;
-    struct sse sse;
-    struct delta delta;
-    struct failure failure;
-    bool failed; /* an event said so: see failure */
-
-    struct completion *next, *prev;
+    bool shown;        /* the handler holds text */
+    bool shortened, hedged, over;
+    bool forced;       /* those who were avoided are asked all the same */
+    struct completion *next_one, *prev_one;
 };
-
-/* Where the bytes of an answer come from. Both call the same http_handler. */
-struct transport {
-    enum err_code (*start)(struct completion *c, struct err *e);
-    void (*cancel)(struct completion *c); /* legal when nothing runs */
-};
-
-static void conclude(struct completion *c, const struct err *e);
-
-static bool is_space(char c)
-{
-    return isspace((unsigned char)c);
-}
-
-static bool is_good(long status)
-{
-    return status >= 200 && status < 300;
-}
-
-static void set_state(struct completion *c, enum state state)
-{
-    static const char *const names[] = {"waiting", "running", "ending", "over"};
-    if (c->state != state)
-        log_debug(AREA, "%s: %s -> %s", c->model->name, names[c->state], names[state]);
-    c->state = state;
-}
 
 /* --- life --- */
 
-static void attempt_fini(struct completion *c)
+static void set_state(struct leg *l, enum leg_state state)
 {
-    c->transport->cancel(c);
-    buf_free(&c->request);
-    buf_free(&c->body);
-    sse_fini(&c->sse);
-    delta_fini(&c->delta);
+    static const char *const names[] = {"off", "pausing", "waiting", "asking"};
+    if (l->state != state)
+        log_debug(AREA, "%s: %s -> %s", l->choice->model->name, names[l->state], names[state]);
+    l->state = state;
+}
+
+static void stop(struct leg *l)
+{
+    timer_cancel(&l->timer);
+    if (l->state == LEG_OFF)
+        return;
+    if (l->state == LEG_ASKING)
+        endpoint_abandon(l->choice->ep, &l->place);
+    else
+        endpoint_leave(l->choice->ep, &l->place);
+    attempt_cancel(&l->attempt);
+    set_state(l, LEG_OFF);
 }
 
 static void completion_free(void *p)
 {
     struct completion *c = p;
-    attempt_fini(c);
+    config_unref(&c->req.config);
     free(c);
 }
 
@@ -120,12 +99,15 @@ static void completion_free(void *p)
  * loop's turn: a callback of ours may be on the stack. */
 static void release(struct completion *c)
 {
-    if (c->state == STATE_OVER)
+    if (c->over)
         return;
-    set_state(c, STATE_OVER);
-    timer_cancel(&c->timer);
-    c->transport->cancel(c);
-    DL_DELETE(c->client->completions, c);
+    c->over = true;
+    stop(&c->first);
+    stop(&c->rival);
+    timer_cancel(&c->hedge);
+    for (int i = 0; i < c->n_choices; i++)
+        endpoint_put(&c->choices[i].ep);
+    DL_DELETE2(c->client->completions, c, prev_one, next_one);
     loop_free_later(c->client->loop, c, completion_free);
 }
 
@@ -136,487 +118,459 @@ void completion_cancel(struct completion **c)
     *c = NULL;
 }
 
-static void finish(struct completion *c, enum err_code code)
+void completion_end_all(struct model_client *client)
+{
+    while (client->completions)
+        release(client->completions);
+}
+
+static struct leg *other(struct leg *l)
+{
+    return l == &l->c->first ? &l->c->rival : &l->c->first;
+}
+
+/* --- the end --- */
+
+static void estimate(struct completion_result *r, size_t prompt, size_t answer)
+{
+    r->estimated.prompt_tokens = (int64_t)prompt;
+    r->estimated.completion_tokens = (int64_t)answer;
+    r->estimated.total_tokens = (int64_t)(prompt + answer);
+}
+
+/* end: of the last attempt; NULL: none was made. */
+static void finish(struct completion *c, const struct choice *choice, const struct attempt_end *end, const struct err *e)
 {
     struct completion_result r = {
-        .finish = code == ERR_OK ? c->delta.finish : FINISH_ERROR,
-        .usage = c->delta.usage,
+        .finish = FINISH_ERROR,
+        .model = choice->model,
         .attempts = c->attempts,
+        .hedged = c->hedged,
     };
-    struct err e = ERR_INIT;
-    snprintf(r.request_id, sizeof r.request_id, "%s", c->reply.request_id[0] ? c->reply.request_id : c->delta.id);
-    if (code != ERR_OK)
-        e = c->failure.err;
+    estimate(&r, c->req.tokens, end ? end->text_tokens : 0);
+    if (end) {
+        r.finish = e->code == ERR_OK ? end->finish : FINISH_ERROR;
+        r.usage = *end->usage;
+        r.usage_json = end->usage_json;
+        snprintf(r.service_tier, sizeof r.service_tier, "%s", end->service_tier);
+        snprintf(r.request_id, sizeof r.request_id, "%s", end->id);
+    }
     release(c);
     metric_add(METRIC_TOKENS_PROMPT, r.usage.prompt_tokens);
     metric_add(METRIC_TOKENS_COMPLETION, r.usage.completion_tokens);
-    c->handler.done(c->arg, &r, &e);
+    c->handler.done(c->arg, &r, e);
 }
 
-/* --- text --- */
+/* --- asking --- */
 
-/* Hands out what may be shown now. False if the receiver cancelled. */
-static bool give_text(struct completion *c)
+static void ask(struct leg *l);
+static void move_on(struct leg *l, const struct attempt_end *end);
+
+static void pause_for(struct leg *l, int64_t ms)
 {
-    size_t len;
-    bool anew;
-    const char *text = delta_show(&c->delta, &len, &anew);
-    if (!c->handler.text || (len == 0 && !anew))
-        return true;
-    if (c->shown && (anew || c->stale))
-        c->handler.restart(c->arg);
-    c->stale = false;
-    c->shown = true;
-    if (len > 0 && c->state != STATE_OVER)
-        c->handler.text(c->arg, text, len);
-    return c->state != STATE_OVER;
+    set_state(l, LEG_PAUSING);
+    timer_set(&l->timer, ms);
 }
 
-/* --- the body --- */
-
-static bool on_event(void *arg, const struct sse_event *ev)
+static void aim(struct leg *l, struct choice *choice)
 {
-    struct completion *c = arg;
-    c->failed = delta_event(&c->delta, ev->type, ev->data, ev->len, &c->failure) != ERR_OK;
-    return !c->failed && !c->delta.done && !c->delta.full;
-}
-
-/* Errors can be longer than is worth keeping. */
-static void keep_body(struct completion *c, const char *data, size_t len)
-{
-    size_t room = c->body.max - c->body.len;
-    buf_add(&c->body, data, len < room ? len : room);
-}
-
-static enum shape shape_of(const struct completion *c, char first)
-{
-    if (!is_good(c->reply.status))
-        return SHAPE_REFUSAL;
-    if (first == '{' || first == '[')
-        return SHAPE_JSON;
-    return first == '<' ? SHAPE_HTML : SHAPE_STREAM;
-}
-
-/* The first byte that is no blank decides; blanks keep slow answers alive. */
-static void look_at(struct completion *c, const char *data, size_t len)
-{
-    size_t i = 0;
-    while (i < len && is_space(data[i]))
-        i++;
-    if (i == len)
+    const struct model_conf *m = choice->model;
+    if (l->choice == choice)
         return;
-    c->shape = shape_of(c, data[i]);
-    bool whole = c->shape == SHAPE_JSON;
-    buf_init(&c->body, whole ? COMPLETION_RESPONSE_BYTES_MAX : FAILURE_BODY_BYTES_MAX);
+    l->choice = choice;
+    l->keys_tried = l->lessons = 0;
+    l->place.model = m;
+    retry_init(&l->retry, m->retries, m->retry_ceiling);
 }
 
-/* Stops reading when there is nothing more to learn. */
-static bool after_events(struct completion *c)
+/* What is known of the model's context is no surprise any more. */
+static void fit(struct leg *l)
 {
-    if (!give_text(c))
-        return false;
-    if (c->failed || c->delta.full) {
-        c->transport->cancel(c);
-        conclude(c, NULL);
-        return false;
-    }
-    if (c->delta.done || c->delta.finished) {
-        set_state(c, STATE_ENDING);
-        timer_set(&c->timer, c->delta.done ? DONE_LINGER_MS : FINISH_LINGER_MS);
-    }
-    return true;
+    struct completion *c = l->c;
+    size_t budget = calibrate_budget(&l->choice->ep->calibration, 0, l->choice->model->max_tokens);
+    if (c->req.tokens > budget && c->handler.shorten)
+        c->handler.shorten(c->arg, &c->req, budget);
 }
 
-static void on_head(void *arg, const struct http_reply *reply)
+static void on_text(void *arg, const char *text, size_t len, bool anew);
+static void on_done(void *arg, const struct attempt_end *end);
+
+static void begin(struct leg *l)
 {
-    struct completion *c = arg;
-    c->reply = *reply;
-}
-
-static bool on_body(void *arg, const char *data, size_t len)
-{
-    struct completion *c = arg;
-    if (c->shape == SHAPE_UNKNOWN)
-        look_at(c, data, len);
-    if (c->shape == SHAPE_UNKNOWN || c->delta.done)
-        return true;
-    if (c->shape != SHAPE_STREAM) {
-        keep_body(c, data, len);
-        return true;
-    }
-    if (sse_feed(&c->sse, data, len) == ERR_TOO_LARGE) {
-        c->failed = true;
-        err_set(&c->failure.err, ERR_PROTO, "a line of the stream is too long");
-    }
-    return after_events(c);
-}
-
-static void on_done(void *arg, const struct http_reply *reply, const struct err *e)
-{
-    struct completion *c = arg;
-    c->http = NULL;
-    c->practice = NULL;
-    c->reply = *reply;
-    conclude(c, e);
-}
-
-static const struct http_handler reading = {on_head, on_body, on_done};
-
-/* --- transports --- */
-
-static int64_t deadline(int64_t configured_ms)
-{
-    return configured_ms > 0 ? configured_ms : FOREVER_MS;
-}
-
-/* What the configuration says of every request to this model. */
-static struct http_request request_to(const struct model_conf *m, const char *method, const struct buf *url,
-                                      const struct request_headers *headers)
-{
-    return (struct http_request){
-        .method = method,
-        .url = buf_str(url),
-        .headers = headers->lines,
-        .proxy = m->proxy,
-        .ca_file = m->ca_file,
-        .connect_timeout_ms = deadline(m->connect_timeout),
-        .first_byte_timeout_ms = deadline(m->first_byte_timeout),
-        .idle_timeout_ms = deadline(m->idle_timeout),
-        .max_response_bytes = COMPLETION_RESPONSE_BYTES_MAX,
+    static const struct attempt_handler handler = {on_text, on_done};
+    struct completion *c = l->c;
+    const struct request_parts parts = {
+        .system = c->req.system,
+        .messages = c->req.messages,
+        .messages_len = c->req.messages_len,
+        .person = c->req.person,
+        .flow = c->req.flow,
     };
-}
-
-static enum err_code http_begin(struct completion *c, struct err *e)
-{
-    const struct model_conf *m = c->model;
-    struct request_headers headers;
-    struct buf url;
-    buf_init(&url, REQUEST_URL_BYTES_MAX);
-    request_url(&url, m->base_url, "/chat/completions");
-    request_headers_init(&headers, m, &m->api_key, m->stream);
-    struct http_request req = request_to(m, "POST", &url, &headers);
-    req.body = buf_str(&c->request);
-    req.body_len = c->request.len;
-    c->http = http_start(c->client->http, &req, &reading, c, e);
-    request_headers_fini(&headers);
-    buf_free(&url);
-    return c->http ? ERR_OK : e->code;
-}
-
-static void http_stop(struct completion *c)
-{
-    http_cancel(&c->http);
-}
-
-static enum err_code practice_begin(struct completion *c, struct err *e)
-{
-    struct practice_reply reply;
-    (void)e; /* a rule cannot fail */
-    practice_answer(&c->client->practice, &c->model->practice_knobs, buf_str(&c->request), c->request.len, &reply);
-    c->practice = practice_call_start(c->client->loop, &reply, &reading, c);
-    return ERR_OK;
-}
-
-static void practice_stop(struct completion *c)
-{
-    practice_call_cancel(&c->practice);
-}
-
-static const struct transport over_http = {http_begin, http_stop};
-static const struct transport in_process = {practice_begin, practice_stop};
-
-/* --- attempts --- */
-
-static void attempt_init(struct completion *c)
-{
-    buf_init(&c->request, REQUEST_BYTES_MAX);
-    buf_init(&c->body, 0);
-    sse_init(&c->sse, on_event, c);
-    delta_init(&c->delta, COMPLETION_TEXT_BYTES_MAX);
-    c->reply = (struct http_reply){.limits = RATELIMIT_INIT};
-    c->failure = (struct failure)FAILURE_INIT;
-    c->shape = SHAPE_UNKNOWN;
-    c->failed = false;
-    c->stale = c->shown;
-}
-
-static void pause_for(struct completion *c, int64_t ms)
-{
-    set_state(c, STATE_WAITING);
-    timer_set(&c->timer, ms);
-}
-
-static int64_t pause_asked(const struct completion *c)
-{
-    return c->reply.limits.retry_after_ms >= 0 ? c->reply.limits.retry_after_ms : c->failure.retry_after_ms;
-}
-
-static void fail(struct completion *c)
-{
-    struct err *e = &c->failure.err;
-    metric_add(METRIC_MODEL_ERRORS, 1);
-    failure_hide(e, secret_reveal(&c->model->api_key));
-    err_prefix(e, "model %s", c->model->name);
-    int64_t ms = retry_next(&c->retry, e->code, pause_asked(c), random_unit());
-    if (ms == RETRY_GIVE_UP) {
-        finish(c, e->code);
-        return;
-    }
-    log_debug(AREA, "attempt %d failed, again in %lld ms: %s", c->attempts, (long long)ms, e->text);
-    metric_add(METRIC_MODEL_RETRIES, 1);
-    pause_for(c, ms);
-}
-
-static void attempt(struct completion *c)
-{
-    attempt_fini(c);
-    attempt_init(c);
-    set_state(c, STATE_RUNNING);
+    const struct attempt_request req = {
+        .model = l->choice->model,
+        .key = endpoint_key(l->choice->model, l->place.key),
+        .quirks = &l->choice->ep->quirks,
+        .parts = &parts,
+    };
+    timer_cancel(&l->timer);
+    set_state(l, LEG_ASKING);
+    l->spoke = false;
     c->attempts++;
     metric_add(METRIC_MODEL_REQUESTS, 1);
-    struct err *e = &c->failure.err;
-    if (request_body(&c->request, c->model, NULL, &c->parts) != ERR_OK)
-        err_set(e, ERR_TOO_LARGE, "the request is over %u bytes", REQUEST_BYTES_MAX);
-    else
-        c->transport->start(c, e);
-    if (e->code != ERR_OK)
-        fail(c);
+    l->attempt = attempt_start(c->client, &req, &handler, l);
+}
+
+/* A refusal of our own is not told over what a server said. */
+static void note_refusal(struct leg *l, const struct err *why)
+{
+    struct completion *c = l->c;
+    set_state(l, LEG_OFF);
+    log_debug(AREA, "%s", why->text);
+    l->choice->avoided |= l->place.avoided;
+    if (c->attempts > 0)
+        return;
+    c->e = *why;
+    c->failed = l->choice;
+}
+
+static void on_turn(void *arg, const struct err *refused)
+{
+    struct leg *l = arg;
+    timer_cancel(&l->timer);
+    if (!refused) {
+        begin(l);
+        return;
+    }
+    note_refusal(l, refused);
+    move_on(l, NULL);
+}
+
+/* False: it cannot be asked now. */
+static bool try(struct leg *l)
+{
+    struct err why = ERR_INIT;
+    fit(l);
+    if (l->c->over)
+        return true;
+    l->place.tokens = l->c->req.tokens;
+    l->place.force = l->c->forced;
+    switch (endpoint_ask(l->choice->ep, &l->place, l->c->req.flow, &why)) {
+    case ENDPOINT_GO:
+        begin(l);
+        return true;
+    case ENDPOINT_WAIT:
+        set_state(l, LEG_WAITING);
+        timer_set(&l->timer, ENDPOINT_WAIT_MAX_MS);
+        return true;
+    default:
+        note_refusal(l, &why);
+        return false;
+    }
+}
+
+static void ask(struct leg *l)
+{
+    if (!try(l))
+        move_on(l, NULL);
+}
+
+/* Those who were only avoided are better than nobody. False: there is none. */
+static bool force(struct completion *c)
+{
+    bool any = false;
+    for (int i = 0; i < c->n_choices; i++)
+        any |= c->choices[i].avoided;
+    c->forced |= any;
+    c->next = any ? 0 : c->n_choices;
+    return any;
+}
+
+/* The next model that can be asked. */
+static bool try_next(struct leg *l)
+{
+    struct completion *c = l->c;
+    do {
+        while (c->next < c->n_choices) {
+            struct choice *choice = &c->choices[c->next++];
+            if (c->forced && !choice->avoided)
+                continue;
+            choice->avoided = false;
+            aim(l, choice);
+            if (try(l))
+                return true;
+        }
+    } while (other(l)->state == LEG_OFF && !c->forced && force(c));
+    return false;
+}
+
+/* The leg's model does not answer. end: as in finish(). */
+static void move_on(struct leg *l, const struct attempt_end *end)
+{
+    struct completion *c = l->c;
+    const struct choice *from = l->choice;
+    if (!try_next(l)) {
+        if (other(l)->state == LEG_OFF)
+            finish(c, c->failed, end, &c->e);
+        return;
+    }
+    if (c->over || l->choice == from)
+        return;
+    metric_model_add(METRIC_MODEL_FALLBACKS, from->model->name, 1);
+    log_write(endpoint_tell(from->ep) ? LOG_WARN : LOG_DEBUG, AREA, "%s does not answer (%s), asking %s instead",
+              from->model->name, c->e.text, l->choice->model->name);
 }
 
 static void on_timer(void *arg)
 {
+    struct leg *l = arg;
+    struct err why = ERR_INIT;
+    if (l->state == LEG_PAUSING) {
+        ask(l);
+        return;
+    }
+    endpoint_leave(l->choice->ep, &l->place);
+    err_set(&why, ERR_OVERLOAD, "model %s: not asked: waited %d s for its limits", l->choice->model->name,
+            ENDPOINT_WAIT_MAX_MS / 1000);
+    note_refusal(l, &why);
+    move_on(l, NULL);
+}
+
+/* --- a rival --- */
+
+static void on_silence(void *arg)
+{
     struct completion *c = arg;
-    if (c->state == STATE_WAITING) {
-        attempt(c);
+    const struct choice *silent = c->first.choice;
+    if (c->first.spoke || c->next == c->n_choices || !try_next(&c->rival) || c->over)
         return;
-    }
-    c->transport->cancel(c);
-    conclude(c, NULL);
+    c->hedged = true;
+    log_debug(AREA, "model %s is silent: asking %s too", silent->model->name, c->rival.choice->model->name);
+    metric_model_add(METRIC_MODEL_HEDGES, silent->model->name, 1);
 }
 
-/* --- what an attempt came to --- */
-
-static enum err_code end_of_stream(struct completion *c)
+static void win(struct leg *l)
 {
-    if (!c->failed)
-        sse_end(&c->sse);
-    return c->failed ? c->failure.err.code : delta_end(&c->delta, &c->failure);
-}
-
-/* It began like JSON: an answer in one piece, also where a stream was asked
- * for; or a stream of bare lines. */
-static enum err_code end_of_json(struct completion *c)
-{
-    enum err_code code = delta_whole(&c->delta, buf_str(&c->body), c->body.len, &c->failure);
-    if (code == ERR_OK)
-        return delta_end(&c->delta, &c->failure);
-    if (code != ERR_PROTO)
-        return code;
-    sse_feed(&c->sse, c->body.data, c->body.len);
-    return end_of_stream(c);
-}
-
-static enum err_code end_of_page(struct completion *c)
-{
-    failure_plain(&c->failure, buf_str(&c->body), c->body.len);
-    c->failure.err.code = ERR_PROTO;
-    return err_prefix(&c->failure.err, "HTTP %ld with a page that is no answer", c->reply.status);
-}
-
-/* The connection ended well, or was ended by us. */
-static enum err_code judge_body(struct completion *c)
-{
-    if (c->reply.status && !is_good(c->reply.status)) {
-        failure_read(&c->failure, c->reply.status, buf_str(&c->body), c->body.len);
-        return c->failure.err.code;
-    }
-    switch (c->shape) {
-    case SHAPE_JSON:
-        return end_of_json(c);
-    case SHAPE_HTML:
-        return end_of_page(c);
-    case SHAPE_STREAM:
-        return end_of_stream(c);
-    default:
-        return err_set(&c->failure.err, ERR_PROTO, "an empty body");
-    }
-}
-
-/* The connection broke: only what is complete without its rest counts. */
-static enum err_code judge_broken(struct completion *c, const struct err *e)
-{
-    if (c->reply.status && !is_good(c->reply.status))
-        return judge_body(c);
-    if (e->code == ERR_TOO_LARGE && c->delta.text.len > 0) {
-        c->delta.finished = true;
-        c->delta.finish = FINISH_LENGTH;
-    }
-    if (c->delta.finished || c->delta.done)
-        return delta_end(&c->delta, &c->failure);
-    c->failure.err = *e;
-    return e->code;
-}
-
-/* Tools are for later: an answer that only calls some says nothing to anybody. */
-static enum err_code want_text(struct completion *c, enum err_code code)
-{
-    if (code != ERR_OK || c->delta.text.len > 0)
-        return code;
-    return err_set(&c->failure.err, ERR_EMPTY, "only tool calls, and there are no tools");
-}
-
-/* e: how the call ended; NULL: we ended it. */
-static void conclude(struct completion *c, const struct err *e)
-{
-    timer_cancel(&c->timer);
-    bool broken = e && e->code != ERR_OK;
-    enum err_code code = want_text(c, broken ? judge_broken(c, e) : judge_body(c));
-    if (!give_text(c))
+    struct leg *loser = other(l);
+    timer_cancel(&l->c->hedge);
+    if (loser->state == LEG_OFF)
         return;
-    if (code == ERR_OK)
-        finish(c, code);
-    else
-        fail(c);
+    log_debug(AREA, "model %s speaks first: %s is not waited for", l->choice->model->name, loser->choice->model->name);
+    metric_model_add(METRIC_MODEL_HEDGES_LOST, loser->choice->model->name, 1);
+    stop(loser);
 }
 
-/* --- ping --- */
+/* --- what an attempt gives --- */
 
-struct ping {
-    struct model_client *client;
-    const struct model_conf *model;
-    void (*done)(void *arg, const struct err *e);
-    void *arg;
-    struct http_call *http;
-    struct buf body;
-    struct timer timer;
-    struct err e;
-    struct ping *next, *prev;
-};
-
-static void ping_free(void *p)
+static void on_text(void *arg, const char *text, size_t len, bool anew)
 {
-    struct ping *ping = p;
-    buf_free(&ping->body);
-    free(ping);
+    struct leg *l = arg;
+    struct completion *c = l->c;
+    bool again = c->shown && (anew || !l->spoke);
+    win(l);
+    l->spoke = true;
+    if (!c->handler.text)
+        return;
+    if (again)
+        c->handler.restart(c->arg);
+    c->shown = true;
+    if (len > 0 && !c->over)
+        c->handler.text(c->arg, text, len);
 }
 
-static void ping_release(struct ping *p)
+/* Tokens that it cost, as far as is known. */
+static int64_t spent(const struct completion *c, const struct attempt_end *end)
 {
-    http_cancel(&p->http);
-    timer_cancel(&p->timer);
-    DL_DELETE(p->client->pings, p);
-    loop_free_later(p->client->loop, p, ping_free);
+    bool answered = end->failure->err.code == ERR_OK || end->text_tokens > 0;
+    if (end->usage->known)
+        return end->usage->total_tokens;
+    return answered ? (int64_t)(c->req.tokens + end->text_tokens) : 0;
 }
 
-static void ping_finish(void *arg)
+static void learn(struct leg *l, const struct attempt_end *end)
 {
-    struct ping *p = arg;
-    failure_hide(&p->e, secret_reveal(&p->model->api_key));
-    ping_release(p);
-    p->done(p->arg, &p->e);
+    struct endpoint *ep = l->choice->ep;
+    int64_t answer = end->usage->known ? end->usage->completion_tokens : (int64_t)end->text_tokens;
+    if (end->usage->known)
+        calibrate_learn(&ep->calibration, l->c->req.tokens, end->usage->prompt_tokens);
+    endpoint_answered(ep, answer);
 }
 
-static bool on_ping_body(void *arg, const char *data, size_t len)
+static void succeed(struct leg *l, const struct attempt_end *end)
 {
-    struct ping *p = arg;
-    size_t room = p->body.max - p->body.len;
-    buf_add(&p->body, data, len < room ? len : room);
+    static const struct err fine = ERR_INIT;
+    win(l);
+    endpoint_good(l->choice->ep, &l->place, spent(l->c, end));
+    learn(l, end);
+    finish(l->c, l->choice, end, &fine);
+}
+
+/* How long the server wants to be left alone; -1: it did not say. */
+static int64_t pause_asked(const struct attempt_end *end)
+{
+    const struct ratelimit *limits = &end->reply->limits;
+    if (limits->retry_after_ms >= 0)
+        return limits->retry_after_ms;
+    if (end->failure->retry_after_ms >= 0)
+        return end->failure->retry_after_ms;
+    return end->failure->err.code == ERR_RATE ? ratelimit_pause_ms(limits) : -1;
+}
+
+static int64_t said(int64_t tokens)
+{
+    return tokens > 0 ? tokens : 0;
+}
+
+/* --- what is done about a failure; each true if the leg goes on --- */
+
+/* The server named a parameter that it does not take: asked again without. */
+static bool adapt(struct leg *l, const struct attempt_end *end)
+{
+    struct endpoint *ep = l->choice->ep;
+    struct buf learned;
+    if (l->lessons == LESSONS_MAX || !quirk_learn(&ep->quirks, l->choice->model, end->failure))
+        return false;
+    l->lessons++;
+    buf_init(&learned, ERR_TEXT_BYTES);
+    quirk_describe(&learned, &ep->quirks, l->choice->model);
+    log_info(AREA, "model %s: learned from a refusal: %s", ep->name, buf_str(&learned));
+    buf_free(&learned);
+    ask(l);
     return true;
 }
 
-static void judge_ping(struct ping *p, long status)
+/* Too long: asked again with less, once. */
+static bool shorten(struct leg *l, const struct attempt_end *end)
 {
-    struct failure f = FAILURE_INIT;
-    const char *body = buf_str(&p->body);
-    if (!is_good(status)) {
-        failure_read(&f, status, body, p->body.len);
-        p->e = f.err;
-    } else if (body[strspn(body, " \t\r\n")] != '{' && body[strspn(body, " \t\r\n")] != '[') {
-        err_set(&p->e, ERR_PROTO, "HTTP %ld, but not a list of models: is base_url right?", status);
-    }
+    struct completion *c = l->c;
+    struct calibration *known = &l->choice->ep->calibration;
+    const struct failure *f = end->failure;
+    int64_t max_output = l->choice->model->max_tokens;
+    if (f->err.code != ERR_CONTEXT)
+        return false;
+    calibrate_overflow(known, c->req.tokens, said(f->context_used), said(f->context_max), 0, max_output);
+    if (c->shortened || !c->handler.shorten)
+        return false;
+    c->shortened = true;
+    if (!c->handler.shorten(c->arg, &c->req, calibrate_budget(known, 0, max_output)))
+        return c->over;
+    if (!c->over)
+        ask(l);
+    return true;
 }
 
-static void on_ping_done(void *arg, const struct http_reply *reply, const struct err *e)
+/* With another key, at once. */
+static bool turn_key(struct leg *l, const struct policy *policy)
 {
-    struct ping *p = arg;
-    p->http = NULL;
-    if (e->code == ERR_OK)
-        judge_ping(p, reply->status);
-    else
-        p->e = *e;
-    ping_finish(p);
+    const struct keyring *keys = &l->choice->ep->keys;
+    if (!policy->next_key || ++l->keys_tried >= keys->n || keyring_wait_ms(keys, clock_mono_ms()) != 0)
+        return false;
+    ask(l);
+    return true;
 }
 
-static void ping_begin(struct ping *p)
+static bool repeat(struct leg *l, const struct attempt_end *end)
 {
-    static const struct http_handler ping_handler = {NULL, on_ping_body, on_ping_done};
-    const struct model_conf *m = p->model;
-    struct request_headers headers;
-    struct buf url;
-    buf_init(&url, REQUEST_URL_BYTES_MAX);
-    request_url(&url, m->base_url, "/models");
-    request_headers_init(&headers, m, &m->api_key, false);
-    struct http_request req = request_to(m, "GET", &url, &headers);
-    p->http = http_start(p->client->http, &req, &ping_handler, p, &p->e);
-    request_headers_fini(&headers);
-    buf_free(&url);
+    struct completion *c = l->c;
+    enum err_code code = end->failure->err.code;
+    int should_retry = end->reply->limits.should_retry;
+    int64_t asked = pause_asked(end), since = clock_mono_ms() - c->failed_ms;
+    if (should_retry == 0)
+        return false;
+    if (should_retry == 1 && !policy_of(code)->again)
+        code = ERR_OVERLOAD; /* which is */
+    int64_t ms = retry_next(&l->retry, code, asked, random_unit());
+    if (ms == RETRY_GIVE_UP || since + ms > l->choice->model->retry_budget)
+        return false;
+    log_debug(AREA, "attempt %d failed, again in %" PRId64 " ms: %s", c->attempts, ms, end->failure->err.text);
+    metric_add(METRIC_MODEL_RETRIES, 1);
+    metric_model_add(METRIC_MODEL_AGAIN, l->choice->model->name, 1);
+    pause_for(l, ms);
+    return true;
 }
 
-void model_ping(struct model_client *client, const struct model_conf *model,
-                void (*done)(void *arg, const struct err *e), void *arg)
+static void fail(struct leg *l, const struct attempt_end *end)
 {
-    struct ping *p = mem_alloc(sizeof *p);
-    *p = (struct ping){.client = client, .model = model, .done = done, .arg = arg};
-    buf_init(&p->body, FAILURE_BODY_BYTES_MAX);
-    timer_init(&p->timer, client->loop, ping_finish, p);
-    DL_APPEND(client->pings, p);
-    if (!model->practice)
-        ping_begin(p);
-    if (!p->http) /* the practice model is always there; or the URL cannot work */
-        timer_set(&p->timer, 0);
-}
-
-/* --- the client --- */
-
-enum err_code model_client_new(struct loop *loop, struct http_client *http, struct model_client **client_r, struct err *e)
-{
-    struct model_client *client = mem_alloc(sizeof *client);
-    (void)e;
-    *client = (struct model_client){.loop = loop, .http = http};
-    practice_init(&client->practice, 0);
-    *client_r = client;
-    return ERR_OK;
-}
-
-void model_client_free(struct model_client **client)
-{
-    struct model_client *m = *client;
-    if (!m)
+    struct completion *c = l->c;
+    const struct policy *policy = policy_of(end->failure->err.code);
+    metric_add(METRIC_MODEL_ERRORS, 1);
+    endpoint_bad(l->choice->ep, &l->place, end->failure, pause_asked(end), spent(c, end));
+    c->e = end->failure->err;
+    c->failed = l->choice;
+    if (c->failed_ms == 0)
+        c->failed_ms = clock_mono_ms();
+    set_state(l, LEG_OFF);
+    if (adapt(l, end) || shorten(l, end) || turn_key(l, policy) || repeat(l, end))
         return;
-    while (m->completions)
-        release(m->completions);
-    while (m->pings)
-        ping_release(m->pings);
-    free(m);
-    *client = NULL;
+    log_debug(AREA, "attempt %d failed: %s", c->attempts, end->failure->err.text);
+    if (policy->next_model)
+        move_on(l, end);
+    else if (other(l)->state == LEG_OFF)
+        finish(c, l->choice, end, &c->e);
+}
+
+static void on_done(void *arg, const struct attempt_end *end)
+{
+    struct leg *l = arg;
+    l->attempt = NULL;
+    if (end->failure->err.code == ERR_OK)
+        succeed(l, end);
+    else
+        fail(l, end);
+}
+
+/* --- the beginning --- */
+
+static bool chosen(const struct completion *c, const struct model_conf *m)
+{
+    for (int i = 0; i < c->n_choices; i++)
+        if (c->choices[i].model == m)
+            return true;
+    return false;
+}
+
+static void choose(struct completion *c, const struct model_conf *m)
+{
+    if (!m || chosen(c, m) || c->n_choices == COMPLETION_MODELS_MAX)
+        return;
+    c->choices[c->n_choices++] = (struct choice){.model = m, .ep = endpoint_get(c->client, m)};
+}
+
+/* The model, its fallbacks, theirs. */
+static void choose_all(struct completion *c)
+{
+    choose(c, c->req.model);
+    for (int i = 0; i < c->n_choices && c->req.config; i++)
+        for (size_t n = 0; n < c->choices[i].model->fallback.n; n++)
+            choose(c, config_model(c->req.config, c->choices[i].model->fallback.v[n]));
+}
+
+static void leg_init(struct leg *l, struct completion *c)
+{
+    l->c = c;
+    l->place.go = on_turn;
+    l->place.arg = l;
+    timer_init(&l->timer, c->client->loop, on_timer, l);
 }
 
 struct completion *completion_start(struct model_client *client, const struct completion_request *req,
                                     const struct completion_handler *handler, void *arg)
 {
     struct completion *c = mem_alloc(sizeof *c);
-    *c = (struct completion){
-        .client = client,
-        .model = req->model,
-        .parts = {.system = req->system, .messages = req->messages, .messages_len = req->messages_len},
-        .handler = *handler,
-        .arg = arg,
-        .transport = req->model->practice ? &in_process : &over_http,
-    };
-    attempt_init(c);
-    retry_init(&c->retry, req->model->retries, req->model->retry_ceiling);
-    timer_init(&c->timer, client->loop, on_timer, c);
-    DL_APPEND(client->completions, c);
-    pause_for(c, 0);
+    c->client = client;
+    c->req = *req;
+    c->handler = *handler;
+    c->arg = arg;
+    if (req->config)
+        c->req.config = config_ref(req->config);
+    choose_all(c);
+    leg_init(&c->first, c);
+    leg_init(&c->rival, c);
+    timer_init(&c->hedge, client->loop, on_silence, c);
+    DL_APPEND2(client->completions, c, prev_one, next_one);
+    aim(&c->first, &c->choices[c->next++]);
+    c->failed = c->first.choice;
+    pause_for(&c->first, 0);
+    if (req->model->hedge_after > 0 && c->n_choices > 1)
+        timer_set(&c->hedge, req->model->hedge_after);
     return c;
 }

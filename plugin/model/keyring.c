@@ -54,6 +54,25 @@ int keyring_pick(struct keyring *k, int64_t now_ms)
     return i;
 }
 
+static bool is_better(const struct keyring_key *a, const struct keyring_key *b)
+{
+    if ((a->why == ERR_OK) != (b->why == ERR_OK))
+        return a->why == ERR_OK;
+    return a->until_ms < b->until_ms;
+}
+
+int keyring_pick_any(struct keyring *k, int64_t now_ms)
+{
+    int best = keyring_pick(k, now_ms);
+    if (best >= 0)
+        return best;
+    best = 0;
+    for (int i = 1; i < k->n; i++)
+        if (is_better(&k->keys[i], &k->keys[best]))
+            best = i;
+    return best;
+}
+
 void keyring_good(struct keyring *k, int i)
 {
     if (k->keys[i].why != ERR_OK)

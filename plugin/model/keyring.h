@@ -36,6 +36,10 @@ void keyring_fini(struct keyring *k); /* legal on a zeroed struct */
 /* The key for one request, in turns; -1: none may be used now. */
 int keyring_pick(struct keyring *k, int64_t now_ms);
 
+/* The same where any key is better than none: if all rest or are dead, the one
+ * whose time is up first, and rather one that is alive. Never -1. */
+int keyring_pick_any(struct keyring *k, int64_t now_ms);
+
 /* What came of a request with key i. */
 void keyring_good(struct keyring *k, int i); /* alive again if it was dead; a rest goes on */
 /* The server took the key, but not now. Never shortens a rest. */

@@ -65,6 +65,7 @@ static int setup(void **state)
         .idle_timeout = 5000,
         .retries = 2,
         .retry_ceiling = 60000,
+        .retry_budget = 60000,
         .practice_knobs = {.chunk_chars = 4},
     };
     secret_set(&b->conf.api_key, "sk-test-key", strlen("sk-test-key"));
@@ -118,7 +119,7 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
 
 static void start(struct bench *b, const char *messages)
 {
-    static const struct completion_handler handler = {on_text, on_restart, on_done};
+    static const struct completion_handler handler = {on_text, on_restart, NULL, on_done};
     struct completion_request req = {.model = &b->conf, .messages = messages, .messages_len = strlen(messages)};
     b->texts = b->restarts = b->dones = 0;
     buf_reset(&b->seen);

@@ -25,7 +25,8 @@ static void assert_prompt(const struct history *h, int64_t lead, const char *wan
 {
     struct buf out;
     buf_init(&out, PROMPT_BYTES_MAX);
-    assert_int_equal(prompt_build(&out, h, lead), ERR_OK);
+    size_t tokens;
+    assert_int_equal(prompt_build(&out, h, NULL, lead, &tokens), ERR_OK);
     assert_string_equal(buf_str(&out), want);
     buf_free(&out);
 }
