@@ -176,6 +176,14 @@ int scripted_connections(const struct scripted *s)
     return s->connections;
 }
 
+int scripted_open(const struct scripted *s)
+{
+    struct peer *p;
+    int n;
+    DL_COUNT(s->peers, p, n);
+    return n;
+}
+
 const char *scripted_last(const struct scripted *s)
 {
     return buf_str(&s->last);

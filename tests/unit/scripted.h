@@ -24,6 +24,7 @@ void scripted_free(struct scripted *s);
 int scripted_port(const struct scripted *s);
 int scripted_requests(const struct scripted *s);    /* complete ones so far */
 int scripted_connections(const struct scripted *s); /* accepted so far */
+int scripted_open(const struct scripted *s);        /* of them, how many are open */
 const char *scripted_last(const struct scripted *s); /* the last request, head and body */
 
 #endif
