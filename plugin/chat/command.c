@@ -10,6 +10,7 @@
 #include "plugin/base/mem.h"
 #include "plugin/chat/core.h"
 #include "plugin/chat/ending.h"
+#include "plugin/chat/status.h"
 #include "plugin/chat/turn.h"
 
 #define RESULT_BYTES_MAX (64U * 1024)
@@ -158,25 +159,17 @@ static void help(struct channel *ch, const struct bot_conf *bot, struct question
     buf_free(&out);
 }
 
-static const char *model_name(const struct channel *ch)
+static const struct model_conf *model_of(const struct channel *ch)
 {
-    if (ch->row.model && config_model(ch->core->config, ch->row.model))
-        return ch->row.model;
-    return ch->rule->model_ref->name;
+    const struct model_conf *own = ch->row.model ? config_model(ch->core->config, ch->row.model) : NULL;
+    return own ? own : ch->rule->model_ref;
 }
 
 static void status(struct channel *ch, const struct bot_conf *bot, struct question *q)
 {
-    bool zh = channel_language(ch, q) == LANG_ZH;
     struct buf out;
     buf_init(&out, RESULT_BYTES_MAX);
-    buf_addf(&out, zh ? "- 机器人：%s（Warbler %s）\n" : "- bot: %s (Warbler %s)\n", bot->name, WARBLER_VERSION);
-    buf_addf(&out, zh ? "- 模型：%s\n" : "- model: %s\n", model_name(ch));
-    buf_addf(&out, zh ? "- 记忆：%zu 条消息，约 %zu 个 token\n" : "- remembers: %zu messages, about %zu tokens\n",
-             ch->history.count, ch->history.tokens);
-    buf_addf(&out, zh ? "- 等待回答的消息：%zu\n" : "- messages that wait for an answer: %zu\n", ch->n_queue);
-    if (ch->row.muted)
-        buf_adds(&out, zh ? "- 静音中\n" : "- muted\n");
+    status_write(&out, ch, bot, model_of(ch), channel_language(ch, q));
     settle(ch, q, buf_str(&out));
     buf_free(&out);
 }
@@ -206,7 +199,7 @@ static void model(struct channel *ch, struct question *q, const char *name)
     for (size_t i = 0; i < config->n_models; i++)
         buf_addf(&names, "%s%s", i ? ", " : "", config->models[i].name);
     if (!*name) {
-        settlef(ch, q, NOTICE_MODEL_IS, model_name(ch), buf_str(&names));
+        settlef(ch, q, NOTICE_MODEL_IS, model_of(ch)->name, buf_str(&names));
     } else if (!config_model(config, name)) {
         settlef(ch, q, NOTICE_MODEL_UNKNOWN, name, buf_str(&names));
     } else {

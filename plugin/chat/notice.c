@@ -65,6 +65,22 @@ static const char *const ERRORS[ERR_COUNT][LANG_COUNT] = {
     [ERR_TOO_LARGE] = { "This is too long for me. Please send a shorter message.", "内容太长了，请发送短一些的消息。" },
 };
 
+static const char *const CLASSES[ERR_COUNT][LANG_COUNT] = {
+    [ERR_NET] = { "cannot be reached", "无法连接" },
+    [ERR_TIMEOUT] = { "took too long", "响应超时" },
+    [ERR_AUTH] = { "key refused", "密钥被拒绝" },
+    [ERR_QUOTA] = { "account used up", "额度已用完" },
+    [ERR_RATE] = { "too many requests", "请求过多" },
+    [ERR_OVERLOAD] = { "overloaded", "过载" },
+    [ERR_CONTEXT] = { "conversation too long", "对话太长" },
+    [ERR_CONTENT] = { "content filter", "内容被过滤" },
+    [ERR_MODEL] = { "no such model", "模型不存在" },
+    [ERR_PARAM] = { "request refused", "请求被拒绝" },
+    [ERR_SERVER] = { "server fault", "服务器故障" },
+    [ERR_PROTO] = { "unreadable answer", "回答无法识别" },
+    [ERR_EMPTY] = { "empty answer", "回答为空" },
+};
+
 enum language language_of(const char *tag, const char *text)
 {
     if (tag && *tag)
@@ -93,4 +109,10 @@ const char *notice_error(enum err_code code, enum language lang)
     const char *text = ERRORS[code][lang];
     return text ? text : lang == LANG_ZH ? "出了点问题，请稍后再试；发送 /retry 可重新提问。"
                                          : "Something went wrong. Please try again; /retry asks the same question.";
+}
+
+const char *notice_class(enum err_code code, enum language lang)
+{
+    const char *text = CLASSES[code][lang];
+    return text ? text : lang == LANG_ZH ? "内部错误" : "internal error";
 }

@@ -34,5 +34,6 @@ enum notice {
 };
 const char *notice_text(enum notice n, enum language lang);
 const char *notice_error(enum err_code code, enum language lang);
+const char *notice_class(enum err_code code, enum language lang); /* what went wrong in two or three words, for /status */
 
 #endif

@@ -401,6 +401,7 @@ static void succeed(struct leg *l, const struct attempt_end *end)
     win(l);
     endpoint_good(l->choice->ep, &l->place, spent(l->c, end));
     learn(l, end);
+    set_state(l, LEG_OFF);
     finish(l->c, l->choice, end, &fine);
 }
 

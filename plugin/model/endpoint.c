@@ -1,5 +1,6 @@
 #include "plugin/model/endpoint.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -314,6 +315,7 @@ void endpoint_leave(struct endpoint *ep, struct endpoint_place *p)
 
 static void leave_work(struct endpoint *ep)
 {
+    assert(ep->running > 0);
     ep->running--;
     step_soon(ep);
 }

@@ -738,6 +738,34 @@ static void test_ping(void **state)
     assert_int_equal(b->e.code, ERR_OK);
 }
 
+static void test_ping_tries_each_key(void **state)
+{
+    struct bench *b = *state;
+    static const struct script good[] = {{.answer = JSON_HEAD "{\"data\":[]}"}};
+    static const struct script bad[] = {{.answer = JSON_HEAD "{\"data\":[]}"}, {.answer = STATUS("401 x", "")},
+                                        {.answer = STATUS("402 x", "")}};
+    struct secret keys[3] = {{NULL}};
+    b->conf.keys = (struct secrets){keys, COUNT(keys)};
+    for (size_t i = 0; i < COUNT(keys); i++)
+        secret_set(&keys[i], "sk-test-key", strlen("sk-test-key"));
+    struct scripted *s = scripted_new(b->loop, good, COUNT(good));
+    set_port(b, scripted_port(s));
+    ping(b);
+    assert_int_equal(b->e.code, ERR_OK);
+    assert_int_equal(scripted_requests(s), 3);
+    scripted_free(s);
+    s = scripted_new(b->loop, bad, COUNT(bad));
+    set_port(b, scripted_port(s));
+    ping(b);
+    assert_true(b->e.code == ERR_AUTH || b->e.code == ERR_QUOTA); /* whose request comes first is not said */
+    assert_non_null(strstr(b->e.text, " of 3: HTTP 401"));
+    assert_non_null(strstr(b->e.text, "; key "));
+    assert_non_null(strstr(b->e.text, " of 3: HTTP 402"));
+    scripted_free(s);
+    for (size_t i = 0; i < COUNT(keys); i++)
+        secret_clear(&keys[i]);
+}
+
 static void test_ping_ends_with_the_client(void **state)
 {
     struct bench *b = *state;
@@ -779,6 +807,7 @@ int main(void)
         TEST(test_cancel),
         TEST(test_client_freed),
         TEST(test_ping),
+        TEST(test_ping_tries_each_key),
         TEST(test_ping_ends_with_the_client),
         TEST(test_open_after_the_end),
         TEST(test_practice_takes_its_time),

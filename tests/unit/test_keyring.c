@@ -157,6 +157,22 @@ static void test_revival(void **state)
     assert_int_equal(keyring_wait_ms(&k, START_MS + MINUTE_MS), MINUTE_MS);
 }
 
+static void test_any_is_better_than_none(void **state)
+{
+    (void)state;
+    set_up_keys(3);
+    assert_int_equal(keyring_pick_any(&k, START_MS), 0); /* in turns, while there are some */
+    assert_int_equal(keyring_pick_any(&k, START_MS), 1);
+    keyring_kill(&k, 0, ERR_AUTH, START_MS);
+    keyring_cool(&k, 1, START_MS + 2 * MINUTE_MS, START_MS);
+    keyring_cool(&k, 2, START_MS + MINUTE_MS + 1, START_MS);
+    assert_int_equal(keyring_pick(&k, START_MS), -1);
+    assert_int_equal(keyring_pick_any(&k, START_MS), 2); /* soonest rested, though a dead one is tried sooner */
+    keyring_kill(&k, 1, ERR_AUTH, START_MS);
+    keyring_kill(&k, 2, ERR_AUTH, START_MS - 1);
+    assert_int_equal(keyring_pick_any(&k, START_MS), 2);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_teardown(f, tear_down)
@@ -164,6 +180,7 @@ int main(void)
         T(test_turns),  T(test_rest),  T(test_all_rest),
         T(test_no_rest_is_endless), T(test_dead_keys_are_skipped),
         T(test_trials), T(test_trial_that_came_to_nothing), T(test_revival),
+        T(test_any_is_better_than_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,6 +167,34 @@ static void test_threads(void **state)
     assert_int_equal(metric_get(METRIC_STORE_COMMIT_TIME), 3 * THREAD_ADDS);
 }
 
+static void test_models(void **state)
+{
+    (void)state;
+    char name[32];
+    assert_int_equal(metric_model_get(METRIC_MODEL_ASKED, "a"), 0);
+    metric_model_add(METRIC_MODEL_ASKED, "a", 2);
+    metric_model_add(METRIC_MODEL_ASKED, "a", 1);
+    metric_model_set(METRIC_MODEL_BREAKER, "q\"\\", 1);
+    metric_model_error("a", ERR_RATE);
+    assert_int_equal(metric_model_get(METRIC_MODEL_ASKED, "a"), 3);
+    assert_int_equal(metric_model_get(METRIC_MODEL_ASKED, "b"), 0);
+    assert_value("warbler_model_attempts_total{model=\"a\"}", "3");
+    assert_value("warbler_model_breaker{model=\"q\\\"\\\\\"}", "1");
+    assert_value("warbler_model_failures_total{model=\"a\",class=\"rate\"}", "1");
+    assert_value("# TYPE warbler_model_breaker", "gauge");
+    assert_null(strstr(print_page(), "\"other\""));
+    for (int i = 2; i < METRIC_MODELS_MAX; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        metric_model_add(METRIC_MODEL_ASKED, name, 1);
+    }
+    assert_null(strstr(print_page(), "\"other\"} 2"));
+    metric_model_add(METRIC_MODEL_ASKED, "one more", 1);
+    metric_model_add(METRIC_MODEL_ASKED, "and another", 1);
+    assert_value("warbler_model_attempts_total{model=\"other\"}", "2");
+    assert_value("warbler_model_attempts_total{model=\"m2\"}", "1");
+    assert_null(strstr(print_page(), "one more"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +204,7 @@ int main(void)
         cmocka_unit_test_teardown(test_process, free_page),
         cmocka_unit_test_teardown(test_every_line_is_well_formed, free_page),
         cmocka_unit_test_teardown(test_threads, free_page),
+        cmocka_unit_test(test_models),
     };
     return cmocka_run_group_tests_name("metric", tests, NULL, NULL);
 }

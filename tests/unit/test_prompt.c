@@ -119,6 +119,35 @@ static void trimming_drops_whole_turns_at_the_edge(void **state)
     assert_int_equal(h.bytes, 0);
 }
 
+static void a_smaller_model_is_given_fewer_turns(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    struct buf out;
+    size_t turn, tokens;
+    for (int64_t i = 0; i < 3; i++) {
+        person(&h, 10 * i + 1, "q", STORE_ANSWERED, STORE_ADDRESSED);
+        bot(&h, 10 * i + 2, 10 * i + 1, "a");
+    }
+    turn = h.tokens / 3;
+    person(&h, 31, "now", STORE_PENDING, STORE_ADDRESSED);
+    const struct {
+        size_t max_tokens;
+        int64_t from;
+    } cases[] = { { h.tokens, 1 },     { h.tokens - 1, 11 },        { h.tokens - turn, 11 }, { h.tokens - turn - 1, 21 },
+                  { h.tokens / 2, 21 }, { h.tokens - 3 * turn, 31 }, { 0, 31 } }; /* what is asked stays */
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(history_within(&h, cases[i].max_tokens, 31)->seq, cases[i].from);
+    buf_init(&out, PROMPT_BYTES_MAX);
+    prompt_build(&out, &h, history_within(&h, h.tokens - 2 * turn, 31), 31, &tokens);
+    assert_string_equal(buf_str(&out), "[" U("q") "," A("a") "," U("now") "]");
+    assert_int_equal(tokens, h.tokens - 2 * turn);
+    assert_int_equal(h.count, 7); /* nothing is dropped */
+    buf_free(&out);
+    history_clear(&h);
+    assert_null(history_within(&h, 0, 1));
+}
+
 static void variables(void **state)
 {
     (void)state;
@@ -153,6 +182,7 @@ int main(void)
         cmocka_unit_test(asking_again_leaves_the_old_answer_out),
         cmocka_unit_test(names_cannot_look_like_roles),
         cmocka_unit_test(trimming_drops_whole_turns_at_the_edge),
+        cmocka_unit_test(a_smaller_model_is_given_fewer_turns),
         cmocka_unit_test(variables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
