@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import urllib.request
 
 import pytest
 
@@ -173,13 +174,14 @@ class Model:
         return True
 
 
-async def start(daemon, model, settings="", bot=""):
+async def start(daemon, model, settings="", bot="", more=None):
+    key = "" if "keys = " in settings else 'api_key = "env:TEST_KEY";'
     daemon.configure(
-        models=f""", {{ name = "m"; base_url = "http://127.0.0.1:{model.port}/v1"; model = "gpt-x"; api_key = "env:TEST_KEY";
+        models=f""", {{ name = "m"; base_url = "http://127.0.0.1:{model.port}/v1"; model = "gpt-x"; {key}
         first_byte_timeout = "500ms"; idle_timeout = "500ms"; retry_ceiling = "5s"; {settings} }}""",
         bots=f', {{ name = "mb"; model = "m"; {bot} }}', channels='{ match = "web:*"; bot = "mb"; }',
         more='log = { level = "debug"; };')
-    await asyncio.to_thread(daemon.start, {"TEST_KEY": KEY})
+    await asyncio.to_thread(daemon.start, {"TEST_KEY": KEY, **(more or {})})
 
 
 def check_secrets(daemon, chats):
@@ -426,6 +428,116 @@ def test_redirects_do_not_get_the_key(make_daemon, run):
                 async with daemon.chat(lang="en") as c:
                     assert (await c.ask("1", "moved"))["notice"]
             assert not elsewhere.requests
+    run(scenario())
+
+
+# --- several ways to an answer ---
+async def metrics(daemon):
+    def get():
+        with urllib.request.urlopen(daemon.http + "/metrics") as answer:
+            return answer.read().decode()
+    return await asyncio.to_thread(get)
+
+
+def other(model):
+    """Ends the settings of "m" and adds a second model."""
+    return f"""fallback = ("other"); }}, {{ name = "other"; base_url = "http://127.0.0.1:{model.port}/v1"; model = "gpt-y";
+        api_key = "env:OTHER_KEY"; """
+
+
+def test_first_model_dead(make_daemon, run):
+    """Everybody is answered by the second, and the first is soon left alone."""
+    daemon = make_daemon()
+
+    async def scenario():
+        async with Model({"x": [[CLOSE]] * 100}) as dead, Model({"x": [good] * 100}) as well:
+            await start(daemon, dead, "retries = 0; " + other(well), more={"OTHER_KEY": KEY + "-b"})
+            async with daemon.chat(lang="en") as c:
+                for i in range(12):
+                    assert (await c.ask(str(i), "x"))["text"] == GOOD
+                assert len(dead.requests) == 5 and len(well.requests) == 12
+                assert all(headers["authorization"].endswith("-b") for _, headers, _ in well.requests)
+                status = (await c.ask("s", "/status"))["text"]
+            assert "keeps failing; other answers instead; tried again in " in status
+            assert "last problem: cannot be reached" in status
+            page = await metrics(daemon)
+            for line in ('warbler_model_breaker{model="m"} 1', 'warbler_model_breaker{model="other"} 0',
+                         'warbler_model_fallbacks_total{model="m"} 12', 'warbler_model_attempts_total{model="m"} 5',
+                         'warbler_model_failures_total{model="m",class="net"} 5'):
+                assert line in page.splitlines()
+            assert KEY not in page and KEY not in status
+        check_secrets(daemon, [c])
+        log = daemon.log.read_text()
+        assert len(re.findall("warn .*m does not answer .* asking other instead", log)) == 1
+        assert len(re.findall("warn .*model m: its server fails again and again", log)) == 1
+    run(scenario())
+
+
+def test_break_is_replaced_by_another_model(make_daemon, run):
+    daemon = make_daemon()
+
+    async def scenario():
+        async with Model({"x": [[*begun, SHOWN, CLOSE]]}) as breaks, Model({"x": [good]}) as well:
+            await start(daemon, breaks, "retries = 0; " + other(well), more={"OTHER_KEY": KEY})
+            async with daemon.chat() as c:
+                await c.say("1", "x")
+                await c.until(lambda: c.partial)
+                breaks.saw("x").set()
+                final = await c.answer_to("1")
+                assert final["text"] == GOOD and len(c.finals) == 1
+                assert {f["id"] for f in c.frames if f["type"] in ("message", "edit")} == {final["id"]}
+    run(scenario())
+
+
+def test_silent_model_gets_a_rival(make_daemon, run):
+    daemon = make_daemon()
+
+    async def scenario():
+        async with Model({"x": [[STREAM_HEAD, SILENCE]]}) as silent, Model({"x": [good]}) as well:
+            await start(daemon, silent, 'hedge_after = "100ms"; ' + other(well), more={"OTHER_KEY": KEY})
+            async with daemon.chat() as c:
+                assert (await c.ask("1", "x"))["text"] == GOOD
+                await asyncio.wait_for(silent.gone.wait(), 1)  # it was hung up on
+            assert len(silent.requests) == 1 and len(well.requests) == 1
+            assert 'warbler_model_hedges_total{model="m"} 1' in (await metrics(daemon)).splitlines()
+    run(scenario())
+
+
+def test_dead_key_is_reported_once(make_daemon, run):
+    daemon = make_daemon()
+
+    async def scenario():
+        async with Model({"x": [failing(401, code="invalid_api_key"), good, good, good]}) as model:
+            await start(daemon, model, 'keys = ("env:TEST_KEY", "env:OTHER_KEY");', more={"OTHER_KEY": KEY + "-b"})
+            async with daemon.chat(lang="en") as c:
+                for i in range(3):
+                    assert (await c.ask(str(i), "x"))["text"] == GOOD
+                status = (await c.ask("s", "/status"))["text"]
+                assert "keys: 2, of which 1 can be used, 1 refused" in status and "last problem: key refused" in status
+            async with daemon.chat(lang="zh") as zh:
+                assert "密钥：共 2 个，可用 1 个，被拒绝 1 个" in (await zh.ask("s", "/status"))["text"]
+            keys = [headers["authorization"].removeprefix("Bearer ") for _, headers, _ in model.requests]
+        assert keys == [KEY] + [KEY + "-b"] * 3
+        check_secrets(daemon, [c, zh])
+        assert len(re.findall("error .*key 1 of 2 is not used any more", daemon.log.read_text())) == 1
+    run(scenario())
+
+
+def test_too_long_is_shortened(make_daemon, run):
+    """The oldest turns are left out of the request, and it is asked again."""
+    daemon = make_daemon()
+    refusal = failing(400, code="exceed_context_size_error", n_prompt_tokens=4000, n_ctx=3000)
+
+    async def scenario():
+        async with Model({"x": [good, good, good, good, refusal, good]}) as model:
+            await start(daemon, model, bot='system_prompt = "Be brief.";')
+            async with daemon.chat() as c:
+                for i in range(5):
+                    assert (await c.ask(str(i), "x " + f"number {i}. " * 50 + "end"))["text"] == GOOD
+            refused, shorter = [body["messages"] for _, _, body in model.requests[-2:]]
+            assert len(refused) == 1 + 2 * 4 + 1 and 2 <= len(shorter) < len(refused)
+            assert shorter[0] == refused[0] and shorter[1:] == refused[1 - len(shorter):]
+            assert shorter[1]["role"] == "user"
     run(scenario())
 
 
