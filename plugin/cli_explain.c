@@ -179,6 +179,26 @@ static void print_duration(const char *before, int64_t ms)
     buf_free(&text);
 }
 
+static void print_rate(int64_t n, const char *what)
+{
+    if (n)
+        printf(INDENT "at most %" PRId64 " %s\n", n, what);
+}
+
+static void print_fallback(const struct model_conf *m)
+{
+    if (m->fallback.n == 0)
+        return;
+    printf(INDENT "where it cannot answer, others are asked:");
+    for (size_t i = 0; i < m->fallback.n; i++)
+        printf("%s %s", i ? "," : "", m->fallback.v[i]);
+    printf("\n");
+    if (m->hedge_after) {
+        print_duration(INDENT "the first of them too, after a silence of ", m->hedge_after);
+        printf("\n");
+    }
+}
+
 static void print_limits(const struct subject *s)
 {
     static const char *const queues[] = { "answered one by one", "answered all at once",
@@ -195,6 +215,10 @@ static void print_limits(const struct subject *s)
     print_duration(" to connect, ", m->first_byte_timeout);
     print_duration(" to begin, ", m->idle_timeout);
     printf(" between two pieces; %" PRId64 " retries\n", m->retries);
+    print_rate(m->max_concurrent, "requests to the model run at once");
+    print_rate(m->requests_per_minute, "requests to the model in a minute");
+    print_rate(m->tokens_per_minute, "tokens of the model in a minute");
+    print_fallback(m);
 }
 
 /* --- the prompt --- */

@@ -189,6 +189,19 @@ def test_explain(make_daemon):
     assert not daemon.data.exists()  # a look leaves no traces
 
 
+def test_explain_says_what_keeps_below_a_models_limits(make_daemon):
+    daemon = make_daemon()
+    daemon.configure(
+        models=""", { name = "m"; base_url = "http://127.0.0.1:9/v1"; model = "x"; fallback = ( "p", "q" ); hedge_after = "5s";
+                      max_concurrent = 3; requests_per_minute = 60; tokens_per_minute = 90000; },
+                    { name = "q"; api = "practice"; }""",
+        bots=', { name = "mb"; model = "m"; }', channels='{ match = "web:*"; bot = "mb"; }')
+    said = warbler("explain", "-c", daemon.config, "web:lobby").stdout
+    for part in ("at most 3 requests to the model run at once", "at most 60 requests to the model in a minute",
+                 "at most 90000 tokens of the model in a minute", "others are asked: p, q\n", "after a silence of 5s\n"):
+        assert part in said
+
+
 def test_explain_knows_what_administrators_changed(make_daemon):
     daemon = make_daemon(bot='admins = ( "*" );').start()
     assert chat(daemon, "@bo /prompt Be {bot} the brief.\n@bo /mute\n", "--room", "lobby").returncode == 0
