@@ -131,10 +131,29 @@ static void need(const struct check *k, const char *list, size_t i, const struct
 static bool api_is_fine(const struct check *k, size_t i)
 {
     const config_setting_t *entry = entry_of(k, "models", i);
+    const struct setting *api = model_settings;
     const char *text = NULL;
 
-    return config_setting_is_group(entry) && (!config_setting_get_member(entry, "api") ||
-           (config_setting_lookup_string(entry, "api", &text) && strcmp(text, "chat") == 0));
+    while (strcmp(api->name, "api") != 0)
+        api++;
+    if (!config_setting_is_group(entry))
+        return false;
+    if (!config_setting_get_member(entry, "api"))
+        return true;
+    if (!config_setting_lookup_string(entry, "api", &text))
+        return false;
+    for (const char *const *choice = api->choices; *choice; choice++)
+        if (strcmp(*choice, text) == 0)
+            return true;
+    return false;
+}
+
+/* Some addresses say which model is meant. */
+static bool url_names_model(const struct model_conf *m)
+{
+    const char *part = m->api == MODEL_API_COMPLETIONS ? "/engines/" : m->api == MODEL_API_AZURE ? "/deployments/" : NULL;
+
+    return part && m->base_url && strstr(m->base_url, part);
 }
 
 /* Does one of the fallbacks of model `from`, or of theirs, mean model `to`?
@@ -200,7 +219,8 @@ static void check_model(const struct check *k, size_t i)
     if (m->api == MODEL_API_PRACTICE || !api_is_fine(k, i))
         return;
     need(k, "models", i, model_settings, "base_url");
-    need(k, "models", i, model_settings, "model");
+    if (!url_names_model(m))
+        need(k, "models", i, model_settings, "model");
 }
 
 /* --- prompts -------------------------------------------------------------- */

@@ -63,7 +63,7 @@ enum err_code check_url(const char *value, struct err *e)
 enum err_code check_base_url(const char *value, struct err *e)
 {
     if (strchr(value, '?'))
-        return err_set(e, ERR_INVALID, "must not contain a ?: /chat/completions is put behind it");
+        return err_set(e, ERR_INVALID, "must not contain a ?: a path is put behind it");
     return check_url(value, e);
 }
 

@@ -16,6 +16,18 @@ enum err_code check_name(const char *value, struct err *e);         /* 1 to 64 p
 enum err_code check_bot_name(const char *value, struct err *e);     /* check_name, and not NO_BOT */
 enum err_code check_address(const char *value, struct err *e);      /* numeric IPv4 or IPv6 */
 enum err_code check_command(const char *value, struct err *e);      /* "name=alias,alias" or "name=" */
+enum err_code check_api_version(const char *value, struct err *e);  /* what may stand in a URL's query */
+enum err_code check_template_part(const char *value, struct err *e); /* has {text}, once */
+
+/* Members of a request as the chat-completions reference, section 2, has them. All but
+ * the first are given JSON objects. */
+enum err_code check_response_format(const char *value, struct err *e);
+enum err_code check_logit_bias(const char *value, struct err *e);
+enum err_code check_metadata(const char *value, struct err *e);
+enum err_code check_prediction(const char *value, struct err *e);
+enum err_code check_web_search(const char *value, struct err *e);
+enum err_code check_moderation(const char *value, struct err *e);
+enum err_code check_cache_options(const char *value, struct err *e);
 enum err_code check_extra(const char *value, struct err *e);        /* a JSON object that sets nothing of ours */
 
 #endif

@@ -25,9 +25,11 @@ enum trigger_kind { /* bits; the names in the file are lower case */
     TRIGGER_CHANCE = 64,  /* with the bot's `chance` */
 };
 enum queue_policy { QUEUE_EACH, QUEUE_MERGE, QUEUE_LATEST };
-enum model_api { MODEL_API_CHAT, MODEL_API_PRACTICE };
+enum model_api { MODEL_API_CHAT, MODEL_API_COMPLETIONS, MODEL_API_AZURE, MODEL_API_PRACTICE };
 enum system_role { SYSTEM_ROLE_SYSTEM, SYSTEM_ROLE_DEVELOPER, SYSTEM_ROLE_USER };
 enum max_tokens_field { MAX_TOKENS_OLD, MAX_TOKENS_COMPLETION, MAX_TOKENS_NONE }; /* max_tokens, max_completion_tokens, none */
+enum user_field { USER_FIELD_NONE, USER_FIELD_USER, USER_FIELD_SAFETY_IDENTIFIER, USER_FIELD_USER_ID };
+enum show_reasoning { SHOW_REASONING_NO, SHOW_REASONING_LIVE, SHOW_REASONING_QUOTE };
 enum on_doubt { ON_DOUBT_DROP, ON_DOUBT_RESEND };
 
 /* The practice model's knobs; also `warbler practice-model`'s options. */
@@ -38,10 +40,18 @@ struct practice_conf {
 
 #define MODEL_KEYS_MAX 32
 
+/* The roles of a prompt in one text; each part has {text} in it. */
+struct template_conf {
+    char *begin, *system, *user, *assistant;
+};
+
 struct model_conf {
     char *name;
     int api;                /* enum model_api */
     char *base_url, *model;
+    char *api_version;      /* for Azure; NULL: request.h's */
+    char *template;         /* for MODEL_API_COMPLETIONS: a name that template.h knows, or "custom" */
+    struct template_conf template_parts; /* for "custom" */
     struct secret api_key;
     struct secrets keys;       /* instead of api_key; 0 to MODEL_KEYS_MAX */
     bool practice_without_key; /* no key configured or its variable unset: answer with the practice model and say so */
@@ -52,7 +62,14 @@ struct model_conf {
     struct strings stop;    /* at most 4 */
     int64_t seed;           /* INT64_MIN: not sent */
     int system_role;        /* enum system_role */
-    bool stream, stream_usage;
+    bool stream, stream_usage, include_obfuscation;
+    char *reasoning_effort, *verbosity, *service_tier, *prompt_cache_retention; /* words; NULL: not sent, as all below */
+    char *response_format;  /* "text", "json_object" or the text of a JSON object */
+    char *logit_bias, *metadata, *prediction, *web_search_options, *moderation, *prompt_cache_options; /* JSON objects */
+    bool store, prompt_cache_key;
+    int user_field;         /* enum user_field */
+    bool send_name, merge_consecutive;
+    int show_reasoning;     /* enum show_reasoning */
     char *extra;            /* JSON object merged last, or NULL */
     struct strings drop;    /* members never sent */
     struct strings headers; /* "Name: value" */

@@ -6,6 +6,7 @@
 #define CONFIG(field) offsetof(struct config, field)
 #define MODEL(field) offsetof(struct model_conf, field)
 #define PRACTICE(field) offsetof(struct practice_conf, field)
+#define TEMPLATE(field) offsetof(struct template_conf, field)
 #define BOT(field) offsetof(struct bot_conf, field)
 #define ACCOUNT(field) offsetof(struct account_conf, field)
 #define CHANNEL(field) offsetof(struct channel_rule, field)
@@ -23,12 +24,21 @@ SIDE_BY_SIDE(channels);
 /* Each in the order of its enum. */
 static const char *const level_names[] = { "error", "warn", "info", "debug", NULL };
 static const char *const format_names[] = { "text", "json", NULL };
-static const char *const api_names[] = { "chat", "practice", NULL };
+static const char *const api_names[] = { "chat", "completions", "azure", "practice", NULL };
+static const char *const user_field_names[] = { "none", "user", "safety_identifier", "user_id", NULL };
+static const char *const show_reasoning_names[] = { "no", "live", "quote", NULL };
 static const char *const max_tokens_names[] = { "max_tokens", "max_completion_tokens", "none", NULL };
 static const char *const system_role_names[] = { "system", "developer", "user", NULL };
 static const char *const queue_names[] = { "each", "merge", "latest", NULL };
 static const char *const on_doubt_names[] = { "drop", "resend", NULL };
 static const char *const language_names[] = { "en", "zh", NULL };
+/* Words that are sent as they are. */
+static const char *const template_names[] = { "plain", "chatml", "llama2", "llama3", "mistral", "alpaca", "vicuna",
+                                              "custom", NULL };
+static const char *const effort_names[] = { "none", "minimal", "low", "medium", "high", "xhigh", "max", NULL };
+static const char *const verbosity_names[] = { "low", "medium", "high", NULL };
+static const char *const tier_names[] = { "auto", "default", "flex", "scale", "priority", "fast", NULL };
+static const char *const retention_names[] = { "in_memory", "in-memory", "24h", NULL };
 const char *const trigger_names[] = { "direct", "mention", "reply", "prefix", "keyword", "always", "chance", NULL };
 
 /* --- models --------------------------------------------------------------- */
@@ -47,20 +57,48 @@ static const struct setting practice_settings[] = {
     SETTING_END
 };
 
+static const struct setting template_settings[] = {
+    { "begin", SETTING_STRING, .offset = TEMPLATE(begin), .max = 1024, .fallback = "",
+      .help = "Stands before everything else." },
+    { "system", SETTING_STRING, .offset = TEMPLATE(system), .max = 1024, .check = check_template_part,
+      .fallback = "{text}\n\n", .help = "How the system prompt is written; {text} is its text." },
+    { "user", SETTING_STRING, .offset = TEMPLATE(user), .max = 1024, .check = check_template_part,
+      .fallback = "User: {text}\n", .help = "How a person's message is written." },
+    { "assistant", SETTING_STRING, .offset = TEMPLATE(assistant), .max = 1024, .check = check_template_part,
+      .fallback = "Assistant: {text}\n",
+      .help = "How an answer is written. The prompt ends with what stands before {text}; what stands behind it ends "
+              "the model's answer." },
+    SETTING_END
+};
+
 const struct setting model_settings[] = {
     { "name", SETTING_STRING, .offset = MODEL(name), .required = true, .min = 1, .max = NAME_BYTES_MAX,
       .check = check_name, .example = "default", .help = "What bots call this model." },
     { "api", SETTING_ENUM, .offset = MODEL(api), .choices = api_names, .fallback = "chat",
-      .help = "How to talk to it: \"chat\" is the Chat Completions interface that nearly every server offers, \"practice\" "
-              "is the built-in practice model, which needs no network and no key." },
+      .help = "How to talk to it: \"chat\" is the Chat Completions interface that nearly every server offers, "
+              "\"completions\" is the older one, where all of a conversation is one text, \"azure\" is Azure OpenAI, "
+              "and \"practice\" is the built-in practice model, which needs no network and no key." },
     { "base_url", SETTING_STRING, .offset = MODEL(base_url), .check = check_base_url, .shown = true,
       .example = "https://api.openai.com/v1",
-      .help = "Where the server is, up to and without /chat/completions. Needed unless api is \"practice\"." },
+      .help = "Where the server is, up to and without /chat/completions or /completions. For Azure: "
+              "https://NAME.openai.azure.com; an address with /deployments/ or /openai/v1 in it is taken as it is. "
+              "Needed unless api is \"practice\"." },
     { "model", SETTING_STRING, .offset = MODEL(model), .max = 256, .shown = true, .example = "gpt-4o-mini",
-      .help = "The server's own name of the model. Needed unless api is \"practice\"." },
+      .help = "The server's own name of the model; for Azure, the deployment's. Needed unless api is \"practice\" or "
+              "base_url names it: …/engines/NAME, …/deployments/NAME." },
+    { "api_version", SETTING_STRING, .offset = MODEL(api_version), .max = 64, .check = check_api_version,
+      .example = "2024-10-21",
+      .help = "The api-version that is asked of Azure. Not set: 2024-10-21, or none at all where base_url ends in "
+              "/openai/v1." },
+    { "template", SETTING_STRING, .offset = MODEL(template), .choices = template_names, .fallback = "plain",
+      .help = "For api \"completions\": how the conversation is written as one text, which must be as the model was "
+              "trained. \"custom\": as template_parts says." },
+    { "template_parts", SETTING_GROUP, .offset = MODEL(template_parts), .group = template_settings,
+      .help = "The parts of a template of one's own." },
     { "api_key", SETTING_SECRET, .offset = MODEL(api_key), .excuse = "practice_without_key", .shown = true,
       .example = "env:OPENAI_API_KEY",
-      .help = "The key, sent as \"Authorization: Bearer\". Leave it out for a server that wants none." },
+      .help = "The key, sent as \"Authorization: Bearer\", or as \"api-key\" to Azure. Leave it out for a server that "
+              "wants none." },
     { "keys", SETTING_SECRETS, .offset = MODEL(keys), .max = MODEL_KEYS_MAX, .fallback = "()",
       .example = "(\"env:KEY_ONE\", \"env:KEY_TWO\")",
       .help = "Several keys instead of api_key, used in turn. One that is over its limit rests; one that the server refuses "
@@ -77,12 +115,12 @@ const struct setting model_settings[] = {
     { "presence_penalty", SETTING_FLOAT, .offset = MODEL(presence_penalty), .min = -2, .max = 2, .example = "0.0",
       .help = "Above 0 makes words less likely that have come up at all." },
     { "max_tokens", SETTING_INT, .offset = MODEL(max_tokens), .max = 10e6, .fallback = "0",
-      .help = "Longest answer, in tokens; 0: the server's own limit." },
+      .help = "Longest answer, in tokens; 0: the server's own limit, or 1024 where api is \"completions\"." },
     { "max_tokens_field", SETTING_ENUM, .offset = MODEL(max_tokens_field), .choices = max_tokens_names,
       .fallback = "max_tokens",
       .help = "Under which name max_tokens is sent. OpenAI's newer models want \"max_completion_tokens\"." },
     { "stop", SETTING_STRINGS, .offset = MODEL(stop), .max = 4, .fallback = "()", .example = "(\"END\")",
-      .help = "The answer ends before any of these texts." },
+      .help = "The answer ends before any of these texts. Where api is \"completions\", the template's own follow them." },
     { "seed", SETTING_INT, .offset = MODEL(seed), .example = "42",
       .help = "Makes answers repeatable, as far as the server can." },
     { "system_role", SETTING_ENUM, .offset = MODEL(system_role), .choices = system_role_names, .fallback = "system",
@@ -92,6 +130,51 @@ const struct setting model_settings[] = {
     { "stream_usage", SETTING_BOOL, .offset = MODEL(stream_usage), .fallback = "true",
       .help = "Ask for the number of tokens used in streamed answers too. Switch it off for servers that refuse "
               "stream_options." },
+    { "include_obfuscation", SETTING_BOOL, .offset = MODEL(include_obfuscation), .fallback = "true",
+      .help = "false asks OpenAI not to pad the pieces of a streamed answer, which saves traffic." },
+    { "response_format", SETTING_STRING, .offset = MODEL(response_format), .max = 65536, .check = check_response_format,
+      .example = "json_object",
+      .help = "The form of the answer: \"text\", \"json_object\", or a JSON object such as {\"type\":\"json_schema\",…}. "
+              "What is to be JSON is checked before anybody sees it, and asked for in simpler ways if the server "
+              "cannot be made to keep to it." },
+    { "reasoning_effort", SETTING_STRING, .offset = MODEL(reasoning_effort), .choices = effort_names, .example = "low",
+      .help = "How long a reasoning model thinks before it answers." },
+    { "show_reasoning", SETTING_ENUM, .offset = MODEL(show_reasoning), .choices = show_reasoning_names, .fallback = "no",
+      .help = "What people see of a model's reasoning: \"live\" shows it as a quote until the answer begins and keeps "
+              "nothing of it, \"quote\" leaves it standing above the answer. It is never given back to a model." },
+    { "verbosity", SETTING_STRING, .offset = MODEL(verbosity), .choices = verbosity_names, .example = "low",
+      .help = "How many words the model makes." },
+    { "service_tier", SETTING_STRING, .offset = MODEL(service_tier), .choices = tier_names, .example = "flex",
+      .help = "How the request is served, and what it costs." },
+    { "store", SETTING_BOOL, .offset = MODEL(store), .fallback = "false",
+      .help = "Ask the server to keep the conversation for its own console." },
+    { "metadata", SETTING_JSON, .offset = MODEL(metadata), .check = check_metadata, .example = "{\"team\": \"support\"}",
+      .help = "Up to 16 texts that stand beside a kept conversation." },
+    { "logit_bias", SETTING_JSON, .offset = MODEL(logit_bias), .check = check_logit_bias, .example = "{\"1734\": -100}",
+      .help = "Makes single tokens more or less likely, by their number in the model's vocabulary: -100 to 100." },
+    { "prediction", SETTING_JSON, .offset = MODEL(prediction), .check = check_prediction,
+      .example = "{\"type\": \"content\", \"content\": \"…\"}",
+      .help = "Text that most of the answer will be the same as, which makes it faster." },
+    { "web_search_options", SETTING_JSON, .offset = MODEL(web_search_options), .check = check_web_search,
+      .example = "{\"search_context_size\": \"low\"}", .help = "How a model that searches the web does so." },
+    { "moderation", SETTING_JSON, .offset = MODEL(moderation), .check = check_moderation,
+      .example = "{\"model\": \"omni-moderation-latest\"}",
+      .help = "Have question and answer looked through by this model." },
+    { "user_field", SETTING_ENUM, .offset = MODEL(user_field), .choices = user_field_names, .fallback = "none",
+      .help = "Under which name the server is told which requests are by the same person. It gets a pseudonym, from "
+              "which nobody can tell who that is." },
+    { "prompt_cache_key", SETTING_BOOL, .offset = MODEL(prompt_cache_key), .fallback = "false",
+      .help = "Tell the server which requests belong to the same conversation, so that it finds its cached beginning." },
+    { "prompt_cache_retention", SETTING_STRING, .offset = MODEL(prompt_cache_retention), .choices = retention_names,
+      .example = "24h", .help = "How long the server keeps the beginning of a conversation in its cache." },
+    { "prompt_cache_options", SETTING_JSON, .offset = MODEL(prompt_cache_options), .check = check_cache_options,
+      .example = "{\"mode\": \"implicit\", \"ttl\": \"30m\"}", .help = "How the server's cache is used." },
+    { "send_name", SETTING_BOOL, .offset = MODEL(send_name), .fallback = "false",
+      .help = "In groups, send the speaker's name beside each message too, for models that know what to do with it. "
+              "Messages of different speakers stay apart then, unless merge_consecutive joins them." },
+    { "merge_consecutive", SETTING_BOOL, .offset = MODEL(merge_consecutive), .fallback = "true",
+      .help = "Join messages of people that follow each other into one, and begin with a person's, as many models' "
+              "templates need. With false each message is sent by itself." },
     { "extra", SETTING_JSON, .offset = MODEL(extra), .check = check_extra, .example = "{\"top_k\": 40}",
       .help = "A JSON object with more members for each request, for what has no setting here." },
     { "drop", SETTING_STRINGS, .offset = MODEL(drop), .max = 32, .fallback = "()", .example = "(\"stream_options\")",

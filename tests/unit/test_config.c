@@ -144,6 +144,14 @@ static void test_defaults(void **state)
     assert_int_equal(c->shutdown_timeout, 10000);
     assert_true(m->practice && isnan(m->temperature) && isnan(m->top_p) && isnan(m->presence_penalty));
     assert_true(m->stream && m->stream_usage && !m->practice_without_key);
+    assert_true(m->include_obfuscation && m->merge_consecutive);
+    assert_false(m->store || m->prompt_cache_key || m->send_name);
+    assert_int_equal(m->user_field, USER_FIELD_NONE);
+    assert_int_equal(m->show_reasoning, SHOW_REASONING_NO);
+    assert_string_equal(m->template, "plain");
+    assert_string_equal(m->template_parts.assistant, "Assistant: {text}\n");
+    assert_null(m->response_format);
+    assert_null(m->reasoning_effort);
     assert_null(m->extra);
     assert_null(m->proxy);
     assert_null(m->ca_file);
@@ -196,6 +204,25 @@ static void test_everything_model(void **state)
     assert_true(m->seed == INT64_C(9007199254740993));
     assert_int_equal(m->system_role, SYSTEM_ROLE_DEVELOPER);
     assert_false(m->stream || m->stream_usage);
+    assert_true(!m->include_obfuscation && m->store && m->prompt_cache_key && m->send_name && !m->merge_consecutive);
+    assert_string_equal(m->response_format,
+                        "{\"type\": \"json_schema\", \"json_schema\": {\"name\": \"n\", \"schema\": {}}}");
+    assert_string_equal(m->reasoning_effort, "xhigh");
+    assert_int_equal(m->show_reasoning, SHOW_REASONING_QUOTE);
+    assert_string_equal(m->verbosity, "low");
+    assert_string_equal(m->service_tier, "flex");
+    assert_string_equal(m->metadata, "{\"team\": \"support\"}");
+    assert_string_equal(m->logit_bias, "{\"50256\": -100}");
+    assert_string_equal(m->prediction, "{\"type\": \"content\", \"content\": \"x\"}");
+    assert_string_equal(m->web_search_options, "{}");
+    assert_string_equal(m->moderation, "{\"model\": \"m\"}");
+    assert_int_equal(m->user_field, USER_FIELD_SAFETY_IDENTIFIER);
+    assert_string_equal(m->prompt_cache_retention, "24h");
+    assert_string_equal(m->prompt_cache_options, "{\"ttl\": \"30m\"}");
+    assert_string_equal(m->api_version, "preview");
+    assert_string_equal(m->template, "custom");
+    assert_string_equal(m->template_parts.begin, "<s>");
+    assert_string_equal(m->template_parts.user, "U {text}\n");
     assert_string_equal(m->extra, "{\"top_k\": 40, \"nested\": {\"a\": []}}");
     assert_string_equal(m->drop.v[0], "stream_options");
     assert_string_equal(m->headers.v[1], "User-Agent: mine");
@@ -247,7 +274,7 @@ static void test_everything_else(void **state)
     assert_int_equal(rule->triggers, TRIGGER_ALWAYS | TRIGGER_DIRECT);
     assert_ptr_equal(rule->model_ref, config_model(c, "spare"));
     assert_ptr_equal(rule->bot_ref, b);
-    assert_int_equal(rule->line, 97);
+    assert_int_equal(rule->line, 118);
     rule = config_rule(c, "web:anything/thread");
     assert_ptr_equal(rule->model_ref, config_model(c, "main"));
     assert_int_equal(rule->triggers, b->triggers);
@@ -265,7 +292,7 @@ static void test_adapter_settings(void **state)
     const struct account_conf *a = config_account(c, "web");
     const struct fake_settings *f = a->settings;
     assert_int_equal(a->on_doubt, ON_DOUBT_RESEND);
-    assert_int_equal(a->line, 71);
+    assert_int_equal(a->line, 92);
     assert_string_equal(f->url, "https://example.org/");
     assert_true(strstr(f->key_file, GOOD "/keys/k.pem"));
     assert_string_equal(f->json, "{}");
