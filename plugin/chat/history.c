@@ -1,5 +1,6 @@
 #include "plugin/chat/history.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -7,9 +8,11 @@
 #include "plugin/base/buf.h"
 #include "plugin/base/json.h"
 #include "plugin/base/mem.h"
+#include "plugin/base/secret.h"
 #include "plugin/model/tokens.h"
 
 #define NAME_BYTES_MAX 256U
+#define NAME_HASH_DIGITS 6U
 #define CONTENT_BYTES_MAX (2U * 1024 * 1024) /* a text of MESSAGE_TEXT_BYTES_MAX, all of it escaped */
 
 static int64_t place(const struct entry *e)
@@ -27,6 +30,11 @@ static bool before(const struct entry *a, const struct entry *b)
     return a->seq < b->seq;
 }
 
+static size_t entry_bytes(const struct entry *e)
+{
+    return sizeof(*e) + e->len + 1 + (e->name ? strlen(e->name) + 1 : 0);
+}
+
 static void insert(struct history *h, struct entry *e)
 {
     struct entry *at = h->head ? h->head->prev : NULL; /* utlist: the head's prev is the tail */
@@ -38,7 +46,7 @@ static void insert(struct history *h, struct entry *e)
         DL_PREPEND(h->head, e);
     h->count++;
     h->tokens += e->tokens;
-    h->bytes += sizeof(*e) + e->len + 1;
+    h->bytes += entry_bytes(e);
 }
 
 static void add_name(struct buf *out, const char *name)
@@ -52,6 +60,28 @@ static void add_name(struct buf *out, const char *name)
     buf_adds(out, ": ");
 }
 
+/* Returns the length. */
+static size_t plain_name(char out[HISTORY_NAME_MAX + 1], const char *name)
+{
+    char hash[65];
+    size_t n = 0;
+    bool exact = *name;
+    for (const char *c = name; *c; c++) {
+        bool fits = isalnum((unsigned char)*c) || *c == '_' || *c == '-';
+        exact &= fits && n < HISTORY_NAME_MAX;
+        if (n < HISTORY_NAME_MAX && (fits || n == 0 || out[n - 1] != '_'))
+            out[n++] = fits ? *c : '_';
+    }
+    if (!exact) {
+        sha256_hex(hash, name, strlen(name));
+        n = n < HISTORY_NAME_MAX - NAME_HASH_DIGITS ? n : HISTORY_NAME_MAX - NAME_HASH_DIGITS;
+        memcpy(out + n, hash, NAME_HASH_DIGITS);
+        n += NAME_HASH_DIGITS;
+    }
+    out[n] = '\0';
+    return n;
+}
+
 struct entry *history_add(struct history *h, const struct store_msg *m, const char *name)
 {
     struct buf json;
@@ -59,7 +89,9 @@ struct entry *history_add(struct history *h, const struct store_msg *m, const ch
     if (name)
         add_name(&json, name);
     json_escape(&json, m->text, strlen(m->text));
-    struct entry *e = mem_alloc(sizeof(*e) + json.len + 1);
+    char plain[HISTORY_NAME_MAX + 1];
+    size_t plain_size = name ? plain_name(plain, name) + 1 : 0;
+    struct entry *e = mem_alloc(sizeof(*e) + json.len + 1 + plain_size);
     e->seq = m->seq;
     e->kind = m->kind;
     e->turn = m->turn;
@@ -71,6 +103,8 @@ struct entry *history_add(struct history *h, const struct store_msg *m, const ch
     e->len = json.len;
     if (json.len)
         memcpy(e->json, json.data, json.len);
+    if (name)
+        e->name = memcpy(e->json + json.len + 1, plain, plain_size);
     buf_free(&json);
     insert(h, e);
     return e;
@@ -81,7 +115,7 @@ void history_drop(struct history *h, struct entry *e)
     DL_DELETE(h->head, e);
     h->count--;
     h->tokens -= e->tokens;
-    h->bytes -= sizeof(*e) + e->len + 1;
+    h->bytes -= entry_bytes(e);
     free(e);
 }
 

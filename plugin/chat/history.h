@@ -12,6 +12,8 @@
 
 #include "plugin/store/store.h"
 
+#define HISTORY_NAME_MAX 64U /* characters; chat-completions reference, section 3 */
+
 struct entry {
     struct entry *prev, *next;
     int64_t seq;
@@ -20,6 +22,8 @@ struct entry {
     bool pending;     /* a question that waits: not in the prompt of another turn */
     bool noticed;     /* a question that ended with a notice: in the prompt only if asked again */
     size_t tokens;    /* estimate, with the message's overhead */
+    const char *name; /* the speaker, as a request can have it: HISTORY_NAME_MAX of A-Z a-z 0-9 _ -; NULL: none.
+                         Stands behind json */
     size_t len;       /* of json */
     char json[];      /* content, escaped, without quotes; speaker's name first where names are on */
 };
@@ -30,7 +34,8 @@ struct history {
 };
 
 /* name: the speaker, or NULL for none. Line breaks and colons leave the name:
- * a nick like "system:" must not look like a role. */
+ * a nick like "system:" must not look like a role. What entry.name cannot have
+ * becomes '_', and a hash tells such names apart. */
 struct entry *history_add(struct history *h, const struct store_msg *m, const char *name);
 void history_clear(struct history *h);
 struct entry *history_find(struct history *h, int64_t seq);

@@ -50,27 +50,31 @@ static bool in_prompt(const struct entry *e, int64_t lead)
     return !e->pending && !e->noticed;
 }
 
+static void add_message(struct buf *out, const struct entry *e)
+{
+    buf_adds(out, e->kind == STORE_PERSON ? "{\"role\":\"user\"" : "{\"role\":\"assistant\"");
+    if (e->name)
+        buf_addf(out, ",\"name\":\"%s\"", e->name);
+    buf_adds(out, ",\"content\":\"");
+    buf_add(out, e->json, e->len);
+    buf_adds(out, "\"}");
+}
+
 enum err_code prompt_build(struct buf *out, const struct history *h, const struct entry *from, int64_t lead,
                            size_t *tokens_r)
 {
     *tokens_r = 0;
     buf_addc(out, '[');
-    enum store_kind open = 0; /* the role of the message that is not closed yet */
+    size_t begin = out->len;
     for (const struct entry *e = from ? from : h->head; e; e = e->next) {
         if (e->kind == STORE_PERSON ? e->seq > lead : e->turn >= lead)
             break;
         if (!in_prompt(e, lead))
             continue;
-        if (e->kind == open) {
-            buf_adds(out, "\\n");
-        } else {
-            buf_adds(out, open ? "\"}," : "");
-            buf_addf(out, "{\"role\":\"%s\",\"content\":\"", e->kind == STORE_PERSON ? "user" : "assistant");
-            open = e->kind;
-        }
-        buf_add(out, e->json, e->len);
+        if (out->len > begin)
+            buf_addc(out, ',');
+        add_message(out, e);
         *tokens_r += e->tokens;
     }
-    buf_adds(out, open ? "\"}]" : "]");
-    return buf_error(out);
+    return buf_addc(out, ']');
 }

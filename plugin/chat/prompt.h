@@ -2,8 +2,8 @@
  *
  * The system prompt stands first and changes as seldom as possible, so that
  * servers can cache the prefix: {date} has the day only, {language} and
- * {channel} are fixed per conversation. Messages of people that follow each
- * other become one `user` message (strict templates want roles to alternate).
+ * {channel} are fixed per conversation. Each message stands by itself, with its
+ * speaker where names are on: how a model wants them is model/layout.h's business.
  * Pure. */
 #ifndef WARBLER_CHAT_PROMPT_H
 #define WARBLER_CHAT_PROMPT_H

@@ -329,7 +329,7 @@ static enum err_code http_begin(struct attempt *a, struct err *e)
     struct request_headers headers;
     struct buf url;
     buf_init(&url, REQUEST_URL_BYTES_MAX);
-    request_url(&url, m->base_url, "/chat/completions");
+    request_url(&url, m);
     request_headers_init(&headers, m, a->key, m->stream);
     struct http_request req = attempt_http(m, "POST", &url, &headers);
     req.body = buf_str(&a->request);

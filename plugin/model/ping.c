@@ -117,7 +117,7 @@ static void ping_key(struct ping *p, int i)
     k->ping = p;
     buf_init(&k->body, FAILURE_BODY_BYTES_MAX);
     buf_init(&url, REQUEST_URL_BYTES_MAX);
-    request_url(&url, m->base_url, "/models");
+    request_models_url(&url, m);
     request_headers_init(&headers, m, endpoint_key(m, i), false);
     struct http_request req = attempt_http(m, "GET", &url, &headers);
     k->http = http_start(p->client->http, &req, &handler, k, &k->e);

@@ -8,20 +8,25 @@
 
 #include "config/config.h"
 #include "plugin/base/buf.h"
+#include "plugin/model/quirk.h"
 
 #define REQUEST_BYTES_MAX (8U * 1024 * 1024)
 #define REQUEST_URL_BYTES_MAX 4096U
 #define REQUEST_HEADERS_BYTES_MAX 65536U /* servers refuse more */
 
-struct quirks; /* quirk.h */
+/* Where the configuration does not say. */
+#define REQUEST_COMPLETIONS_MAX_TOKENS 1024
+#define REQUEST_AZURE_API_VERSION "2024-10-21"
 
 /* What one request says, whichever model it goes to. Borrowed. */
 struct request_parts {
     const char *system;   /* content of the system message, JSON-escaped, without quotes; "" or NULL: none */
-    const char *messages; /* the rest: a JSON array, taken as it is */
+    const char *messages; /* the rest: a JSON array, each message by itself; layout.h */
     size_t messages_len;
     const char *person;   /* stable pseudonym of who asks; NULL: none */
     const char *flow;     /* the conversation's name; NULL: none */
+    enum quirk_format format; /* how the form of the answer is asked for; structured.h */
+    const char *more;     /* messages behind the others, a JSON array; NULL: none */
 };
 
 /* Appends the body; the members of conf->extra come last and replace ours.
@@ -29,8 +34,11 @@ struct request_parts {
 enum err_code request_body(struct buf *out, const struct model_conf *conf, const struct quirks *quirks,
                            const struct request_parts *parts);
 
-/* Appends base_url and path ("/models"), with the query of base_url at the end. */
-enum err_code request_url(struct buf *out, const char *base_url, const char *path);
+/* Appends the address that answers, as conf->api has it. */
+enum err_code request_url(struct buf *out, const struct model_conf *conf);
+
+/* Appends the address of the server's list of models. */
+enum err_code request_models_url(struct buf *out, const struct model_conf *conf);
 
 /* "Name: value" lines, NULL-terminated, for struct http_request. A header of
  * the configuration replaces ours of the same name. key: the one of conf's that

@@ -60,6 +60,7 @@ static int setup(void **state)
         .seed = INT64_MIN,
         .stream = true,
         .stream_usage = true,
+        .include_obfuscation = true,
         .connect_timeout = 5000,
         .first_byte_timeout = 5000,
         .idle_timeout = 5000,

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "plugin/chat/prompt.h"
@@ -58,13 +59,13 @@ static void questions_that_wait_and_failed_ones_stay_out(void **state)
     history_clear(&h);
 }
 
-static void merged_questions_are_one_message(void **state)
+static void merged_questions_are_all_there(void **state)
 {
     (void)state;
     struct history h = { 0 };
     person(&h, 1, "a", STORE_PENDING, STORE_ADDRESSED)->turn = 2;
     person(&h, 2, "b", STORE_PENDING, STORE_ADDRESSED)->turn = 2;
-    assert_prompt(&h, 2, "[" U("a\\nb") "]");
+    assert_prompt(&h, 2, "[" U("a") "," U("b") "]");
     history_clear(&h);
 }
 
@@ -75,7 +76,7 @@ static void context_before_the_question_only(void **state)
     person(&h, 1, "talk", STORE_SILENT, 0);
     person(&h, 2, "ask", STORE_PENDING, STORE_ADDRESSED);
     person(&h, 3, "later", STORE_SILENT, 0);
-    assert_prompt(&h, 2, "[" U("talk\\nask") "]");
+    assert_prompt(&h, 2, "[" U("talk") "," U("ask") "]");
     history_clear(&h);
 }
 
@@ -95,8 +96,40 @@ static void names_cannot_look_like_roles(void **state)
     struct history h = { 0 };
     struct store_msg m = { .seq = 1, .kind = STORE_PERSON, .flags = STORE_ADDRESSED, .text = "hi" };
     history_add(&h, &m, "sys\ntem:");
-    assert_prompt(&h, 1, "[" U("system: hi") "]");
+    assert_prompt(&h, 1, "[{\"role\":\"user\",\"name\":\"sys_tem_4cd54f\",\"content\":\"system: hi\"}]");
     history_clear(&h);
+}
+
+#define N64 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg"
+
+static void names_fit_a_request(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *want; /* ends in a hash: begins like this */
+    } cases[] = {
+        { "Alice_B-2", "Alice_B-2" },
+        { N64, N64 },
+        { N64 "h", "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffff*" },
+        { "Zo\xC3\xAB Q", "Zo_Q*" },
+        { "\xE5\xBC\xA0", "_*" },
+        { "", "*" },
+    };
+    char seen[sizeof(cases) / sizeof(cases[0])][HISTORY_NAME_MAX + 1];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct history h = { 0 };
+        struct store_msg m = { .seq = 1, .kind = STORE_PERSON, .flags = STORE_ADDRESSED, .text = "hi" };
+        const char *name = history_add(&h, &m, cases[i].name)->name;
+        size_t exact = strcspn(cases[i].want, "*");
+        assert_int_equal(strncmp(name, cases[i].want, exact), 0);
+        assert_int_equal(strlen(name), exact + (cases[i].want[exact] ? 6 : 0));
+        assert_true(strlen(name) <= HISTORY_NAME_MAX);
+        snprintf(seen[i], sizeof(seen[i]), "%s", name);
+        history_clear(&h);
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(seen[i], seen[k]);
 }
 
 static void trimming_drops_whole_turns_at_the_edge(void **state)
@@ -177,10 +210,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_stand_behind_their_questions),
         cmocka_unit_test(questions_that_wait_and_failed_ones_stay_out),
-        cmocka_unit_test(merged_questions_are_one_message),
+        cmocka_unit_test(merged_questions_are_all_there),
         cmocka_unit_test(context_before_the_question_only),
         cmocka_unit_test(asking_again_leaves_the_old_answer_out),
         cmocka_unit_test(names_cannot_look_like_roles),
+        cmocka_unit_test(names_fit_a_request),
         cmocka_unit_test(trimming_drops_whole_turns_at_the_edge),
         cmocka_unit_test(a_smaller_model_is_given_fewer_turns),
         cmocka_unit_test(variables),

@@ -1,4 +1,5 @@
 /* request.c: body, URL and headers. */
+#include <locale.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,6 +28,7 @@ static struct model_conf plain(void)
         .frequency_penalty = NAN,
         .presence_penalty = NAN,
         .seed = INT64_MIN,
+        .include_obfuscation = true,
     };
 }
 
@@ -185,36 +187,269 @@ static void test_limit(void **state)
     struct model_conf c = plain();
     size_t around = strlen("{\"model\":\"m\",\"messages\":}");
     for (size_t over = 0; over < 2; over++) {
-        struct buf b;
+        struct buf b, messages;
         size_t len = REQUEST_BYTES_MAX - around + over;
-        char *messages = malloc(len);
-        assert_non_null(messages);
-        memset(messages, ' ', len);
-        struct request_parts parts = {.messages = messages, .messages_len = len};
+        buf_init(&messages, len);
+        buf_adds(&messages, "[{\"role\":\"user\",\"content\":\"");
+        while (messages.len < len - 3)
+            buf_addc(&messages, 'a');
+        buf_adds(&messages, "\"}]");
+        struct request_parts parts = {.messages = buf_str(&messages), .messages_len = messages.len};
         buf_init(&b, REQUEST_BYTES_MAX);
         assert_int_equal(request_body(&b, &c, NULL, &parts), over ? ERR_TOO_LARGE : ERR_OK);
-        free(messages);
+        assert_int_equal(b.failed, over);
+        buf_free(&messages);
         buf_free(&b);
     }
+}
+
+/* --- members of section 2 --- */
+
+static void test_words(void **state)
+{
+    (void)state;
+    struct model_conf c = plain();
+    c.reasoning_effort = (char *)"low";
+    c.verbosity = (char *)"high";
+    c.service_tier = (char *)"flex";
+    c.store = true;
+    check_body(&c, HEAD ",\"reasoning_effort\":\"low\",\"verbosity\":\"high\",\"service_tier\":\"flex\",\"store\":true}");
+    c.drop = list((const char *const[]){"verbosity", "store", NULL});
+    check_body(&c, HEAD ",\"reasoning_effort\":\"low\",\"service_tier\":\"flex\"}");
+}
+
+static void test_objects(void **state)
+{
+    (void)state;
+    struct model_conf c = plain();
+    c.logit_bias = (char *)"{\"50256\": -100}";
+    c.metadata = (char *)"{\"a\":\"b\"}";
+    c.prediction = (char *)"{\"type\":\"content\",\"content\":\"x\"}";
+    c.web_search_options = (char *)"{}";
+    c.moderation = (char *)"{\"model\":\"o\"}";
+    check_body(&c, HEAD ",\"logit_bias\":{\"50256\": -100},\"metadata\":{\"a\":\"b\"},"
+                        "\"prediction\":{\"type\":\"content\",\"content\":\"x\"},\"web_search_options\":{},"
+                        "\"moderation\":{\"model\":\"o\"}}");
+}
+
+static void test_person(void **state)
+{
+    (void)state;
+    static const struct {
+        int field;
+        const char *member;
+    } cases[] = {
+        {USER_FIELD_NONE, ""},
+        {USER_FIELD_USER, ",\"user\":\"p1\""},
+        {USER_FIELD_SAFETY_IDENTIFIER, ",\"safety_identifier\":\"p1\""},
+        {USER_FIELD_USER_ID, ",\"user_id\":\"p1\""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct model_conf c = plain();
+        struct request_parts parts = parts_of(MESSAGES);
+        char expected[256];
+        c.user_field = cases[i].field;
+        check_body(&c, HEAD "}"); /* nobody is known */
+        parts.person = "p1";
+        snprintf(expected, sizeof expected, HEAD "%s}", cases[i].member);
+        check_parts(&c, &parts, expected);
+    }
+}
+
+static void test_cache(void **state)
+{
+    (void)state;
+    struct model_conf c = plain();
+    struct request_parts parts = parts_of(MESSAGES);
+    c.prompt_cache_key = true;
+    check_body(&c, HEAD "}");
+    parts.flow = "web:room";
+    check_parts(&c, &parts, HEAD ",\"prompt_cache_key\":\"730b1bd47e3061ff022c16770739d38a\"}");
+    c.prompt_cache_key = false;
+    c.prompt_cache_retention = (char *)"24h";
+    c.prompt_cache_options = (char *)"{\"ttl\":\"30m\"}";
+    check_parts(&c, &parts, HEAD ",\"prompt_cache_retention\":\"24h\",\"prompt_cache_options\":{\"ttl\":\"30m\"}}");
+}
+
+static void test_stream_options(void **state)
+{
+    (void)state;
+    struct model_conf c = plain();
+    c.include_obfuscation = false;
+    check_body(&c, HEAD "}");
+    c.stream = true;
+    check_body(&c, HEAD ",\"stream\":true,\"stream_options\":{\"include_obfuscation\":false}}");
+    c.stream_usage = true;
+    check_body(&c, HEAD ",\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false}}");
+}
+
+#define SCHEMA "{\"type\":\"object\"}"
+#define JSON_SCHEMA "{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":" SCHEMA "}}"
+
+static void test_response_format(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *conf;
+        enum quirk_format asked, learned;
+        const char *member; /* "" : none */
+        bool told, with_schema;
+    } cases[] = {
+        {"text", FORMAT_CONFIGURED, FORMAT_CONFIGURED, "{\"type\":\"text\"}", false, false},
+        {"json_object", FORMAT_CONFIGURED, FORMAT_CONFIGURED, "{\"type\":\"json_object\"}", true, false},
+        {"json_object", FORMAT_CONFIGURED, FORMAT_NONE, "", true, false},
+        {JSON_SCHEMA, FORMAT_CONFIGURED, FORMAT_CONFIGURED, JSON_SCHEMA, false, false},
+        {JSON_SCHEMA, FORMAT_JSON_OBJECT, FORMAT_CONFIGURED, "{\"type\":\"json_object\"}", true, true},
+        {JSON_SCHEMA, FORMAT_CONFIGURED, FORMAT_JSON_OBJECT, "{\"type\":\"json_object\"}", true, true},
+        {JSON_SCHEMA, FORMAT_NONE, FORMAT_JSON_OBJECT, "", true, true},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct model_conf c = plain();
+        struct quirks learned = {.format = cases[i].learned};
+        struct request_parts parts = parts_of(MESSAGES);
+        struct buf b;
+        c.response_format = (char *)(uintptr_t)cases[i].conf;
+        parts.system = "be kind";
+        parts.format = cases[i].asked;
+        buf_init(&b, REQUEST_BYTES_MAX);
+        assert_int_equal(request_body(&b, &c, &learned, &parts), ERR_OK);
+        cJSON *tree = json_parse(b.data, b.len);
+        char *member = cJSON_PrintUnformatted(json_get(tree, "response_format"));
+        const char *system = json_str(json_get(tree, "messages")->child, "content");
+        assert_string_equal(member ? member : "", cases[i].member);
+        assert_int_equal(strncmp(system, "be kind", 7), 0);
+        assert_int_equal(strstr(system, "\n\nAnswer with one JSON") != NULL, cases[i].told);
+        assert_int_equal(strstr(system, SCHEMA) != NULL, cases[i].with_schema);
+        cJSON_free(member);
+        cJSON_Delete(tree);
+        buf_free(&b);
+    }
+}
+
+static void test_quirks(void **state)
+{
+    (void)state;
+    struct model_conf c = plain();
+    struct quirks q = {.alternate = true, .no_names = true};
+    struct request_parts parts = parts_of("[{\"role\":\"user\",\"name\":\"x\",\"content\":\"a\"},"
+                                          "{\"role\":\"user\",\"name\":\"x\",\"content\":\"b\"}]");
+    struct buf b;
+    c.send_name = true;
+    check_parts(&c, &parts, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"name\":\"x\",\"content\":\"a\"},"
+                            "{\"role\":\"user\",\"name\":\"x\",\"content\":\"b\"}]}");
+    buf_init(&b, REQUEST_BYTES_MAX);
+    request_body(&b, &c, &q, &parts);
+    assert_string_equal(buf_str(&b), "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\\nb\"}]}");
+    buf_free(&b);
+    c.send_name = false;
+    c.merge_consecutive = true;
+    parts.more = "[{\"role\":\"assistant\",\"content\":\"c\"}]";
+    check_parts(&c, &parts, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\\nb\"},"
+                            "{\"role\":\"assistant\",\"content\":\"c\"}]}");
+}
+
+/* A decimal comma would be another member. */
+static void test_locale(void **state)
+{
+    (void)state;
+    struct model_conf c = plain();
+    if (!setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "de_DE.utf8"))
+        skip();
+    c.temperature = 0.7;
+    c.top_p = 1e-7;
+    check_body(&c, HEAD ",\"temperature\":0.7,\"top_p\":1e-07}");
+    setlocale(LC_ALL, "C");
+}
+
+/* --- the older interface --- */
+
+static void test_completions(void **state)
+{
+    (void)state;
+    struct model_conf c = plain();
+    struct request_parts parts = parts_of(MESSAGES);
+    c.api = MODEL_API_COMPLETIONS;
+    c.base_url = (char *)"http://h/v1";
+    c.template = (char *)"plain";
+    check_parts(&c, &parts, "{\"model\":\"m\",\"prompt\":\"User: hi\\nAssistant:\",\"max_tokens\":1024,"
+                            "\"stop\":[\"\\nUser:\"]}");
+    c.template = (char *)"chatml";
+    c.stop = list((const char *const[]){"END", NULL});
+    c.stream = c.stream_usage = true;
+    c.temperature = 0.5;
+    c.max_tokens = 7;
+    c.max_tokens_field = MAX_TOKENS_COMPLETION; /* unknown there */
+    c.user_field = USER_FIELD_SAFETY_IDENTIFIER;
+    c.reasoning_effort = (char *)"low";
+    c.base_url = (char *)"http://h/v1/engines/e";
+    parts.system = "say \\\"x\\\"";
+    parts.person = "p1";
+    check_parts(&c, &parts,
+                "{\"prompt\":\"<|im_start|>system\\nsay \\\"x\\\"<|im_end|>\\n<|im_start|>user\\nhi<|im_end|>\\n"
+                "<|im_start|>assistant\\n\",\"temperature\":0.5,\"max_tokens\":7,"
+                "\"stop\":[\"END\",\"<|im_end|>\",\"<|im_start|>\"],\"stream\":true,"
+                "\"stream_options\":{\"include_usage\":true}}");
+    c = plain();
+    c.api = MODEL_API_COMPLETIONS;
+    c.base_url = (char *)"http://h/v1";
+    c.user_field = USER_FIELD_USER;
+    c.response_format = (char *)JSON_SCHEMA;
+    parts.system = NULL;
+    struct buf b;
+    buf_init(&b, REQUEST_BYTES_MAX);
+    assert_int_equal(request_body(&b, &c, NULL, &parts), ERR_OK);
+    assert_null(strstr(buf_str(&b), "response_format"));
+    assert_non_null(strstr(buf_str(&b), "JSON Schema"));
+    assert_non_null(strstr(buf_str(&b), "\"user\":\"p1\""));
+    buf_free(&b);
 }
 
 static void test_urls(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {
-        {"https://api.openai.com/v1", "https://api.openai.com/v1/models"},
-        {"https://api.openai.com/v1/", "https://api.openai.com/v1/models"},
-        {"https://api.openai.com/v1//", "https://api.openai.com/v1//models"}, /* exactly one */
-        {"https://api.deepseek.com", "https://api.deepseek.com/models"},
-        {"http://h/openai/v1?api-version=preview", "http://h/openai/v1/models?api-version=preview"},
-        {"http://h/openai/v1/?a=b/", "http://h/openai/v1/models?a=b/"},
-        {"", "/models"},
+    static const struct {
+        int api;
+        const char *base, *model, *version, *url, *models;
+    } cases[] = {
+        {MODEL_API_CHAT, "https://api.openai.com/v1", "m", NULL, "https://api.openai.com/v1/chat/completions",
+         "https://api.openai.com/v1/models"},
+        {MODEL_API_CHAT, "https://api.openai.com/v1/", "m", NULL, "https://api.openai.com/v1/chat/completions",
+         "https://api.openai.com/v1/models"},
+        {MODEL_API_CHAT, "https://h/v1//", "m", NULL, "https://h/v1//chat/completions", "https://h/v1//models"}, /* exactly one */
+        {MODEL_API_CHAT, "https://api.deepseek.com", "m", NULL, "https://api.deepseek.com/chat/completions",
+         "https://api.deepseek.com/models"},
+        {MODEL_API_CHAT, "https://h/engines/x", "m", "v", "https://h/engines/x/chat/completions", "https://h/engines/x/models"},
+        {MODEL_API_COMPLETIONS, "http://h/v1/", "m", NULL, "http://h/v1/completions", "http://h/v1/models"},
+        {MODEL_API_COMPLETIONS, "http://h/v1/engines/e", NULL, NULL, "http://h/v1/engines/e/completions", "http://h/v1/models"},
+        {MODEL_API_AZURE, "https://r.openai.azure.com/", "gpt 4/o", NULL,
+         "https://r.openai.azure.com/openai/deployments/gpt%204%2Fo/chat/completions?api-version=2024-10-21",
+         "https://r.openai.azure.com/openai/models?api-version=2024-10-21"},
+        {MODEL_API_AZURE, "https://r.openai.azure.com/openai", "d.-_~", "preview",
+         "https://r.openai.azure.com/openai/deployments/d.-_~/chat/completions?api-version=preview",
+         "https://r.openai.azure.com/openai/models?api-version=preview"},
+        {MODEL_API_AZURE, "https://r.openai.azure.com/openai/deployments/d", NULL, NULL,
+         "https://r.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21",
+         "https://r.openai.azure.com/openai/models?api-version=2024-10-21"},
+        {MODEL_API_AZURE, "https://r.openai.azure.com/openai/v1/", "d", NULL,
+         "https://r.openai.azure.com/openai/v1/chat/completions", "https://r.openai.azure.com/openai/v1/models"},
+        {MODEL_API_AZURE, "https://r.openai.azure.com/openai/v1", "d", "latest",
+         "https://r.openai.azure.com/openai/v1/chat/completions?api-version=latest",
+         "https://r.openai.azure.com/openai/v1/models?api-version=latest"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
+        struct model_conf c = {
+            .api = cases[i].api,
+            .base_url = (char *)(uintptr_t)cases[i].base,
+            .model = (char *)(uintptr_t)cases[i].model,
+            .api_version = (char *)(uintptr_t)cases[i].version,
+        };
         struct buf b;
         buf_init(&b, REQUEST_URL_BYTES_MAX);
-        assert_int_equal(request_url(&b, cases[i][0], "/models"), ERR_OK);
-        assert_string_equal(buf_str(&b), cases[i][1]);
+        assert_int_equal(request_url(&b, &c), ERR_OK);
+        assert_string_equal(buf_str(&b), cases[i].url);
+        buf_reset(&b);
+        assert_int_equal(request_models_url(&b, &c), ERR_OK);
+        assert_string_equal(buf_str(&b), cases[i].models);
         buf_free(&b);
     }
 }
@@ -251,6 +486,13 @@ static void test_headers(void **state)
     assert_string_equal(find_header(&h, "Authorization"), "Authorization: Bearer sk-x");
     request_headers_fini(&h);
 
+    c.api = MODEL_API_AZURE;
+    request_headers_init(&h, &c, &key, false);
+    assert_string_equal(find_header(&h, "api-key"), "api-key: sk-x");
+    assert_null(find_header(&h, "Authorization"));
+    request_headers_fini(&h);
+    c.api = MODEL_API_CHAT;
+
     c.headers = list((const char *const[]){"X-Title: Warbler", "authorization: Basic y", "Accept: */*", NULL});
     request_headers_init(&h, &c, &key, false);
     assert_string_equal(find_header(&h, "X-Title"), "X-Title: Warbler");
@@ -273,6 +515,15 @@ int main(void)
         cmocka_unit_test(test_extra_and_drop),
         cmocka_unit_test(test_appends),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_person),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_stream_options),
+        cmocka_unit_test(test_response_format),
+        cmocka_unit_test(test_quirks),
+        cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_completions),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_headers),
     };
