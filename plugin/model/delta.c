@@ -30,6 +30,7 @@ void delta_init(struct delta *d, size_t text_max_bytes)
     buf_init(&d->piece, 3 * (text_max_bytes + OVERHANG_BYTES));
     buf_init(&d->text, text_max_bytes + d->piece.max);
     buf_init(&d->flat, COMPLETION_RESPONSE_BYTES_MAX);
+    thought_init(&d->thought);
 }
 
 static void call_fini(struct tool_call *c)
@@ -55,6 +56,7 @@ void delta_fini(struct delta *d)
     buf_free(&d->text);
     buf_free(&d->piece);
     buf_free(&d->flat);
+    thought_fini(&d->thought);
     drop_calls(d);
     cJSON_free(d->usage_json);
     d->usage_json = NULL;
@@ -112,7 +114,7 @@ static size_t lead_head(struct delta *d, const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         if (d->matched == 0 && is_blank(s[i])) {
-            if (!d->stripped)
+            if (!d->stripped && !d->completing)
                 append(d, s + i, 1);
         } else if (s[i] != THINK_OPEN[d->matched]) {
             d->lead = LEAD_BODY;
@@ -129,17 +131,28 @@ static size_t lead_head(struct delta *d, const char *s, size_t len)
     return len;
 }
 
+/* What looked like the beginning of the tag and was none is reasoning too. */
 static size_t lead_think(struct delta *d, const char *s, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        d->matched = match_tag(THINK_CLOSE, d->matched, s[i]);
-        if (d->matched == strlen(THINK_CLOSE)) {
-            d->lead = LEAD_HEAD;
-            d->matched = 0;
-            return i + 1;
+    size_t i = 0, from = 0; /* s[from..i) is reasoning, but for the part of a tag at its end */
+    while (i < len && d->matched < strlen(THINK_CLOSE)) {
+        size_t before = d->matched, held = before < i ? before : i;
+        d->matched = match_tag(THINK_CLOSE, before, s[i]);
+        if (d->matched <= before && before > 0) {
+            thought_add(&d->thought, s + from, i - held - from);
+            thought_add(&d->thought, THINK_CLOSE, before);
+            from = i;
         }
+        i++;
     }
-    return len;
+    size_t held = d->matched < i ? d->matched : i;
+    if (i - held > from)
+        thought_add(&d->thought, s + from, i - held - from);
+    if (d->matched == strlen(THINK_CLOSE)) {
+        d->lead = LEAD_HEAD;
+        d->matched = 0;
+    }
+    return i;
 }
 
 static bool starts_line(const struct buf *text, size_t at)
@@ -167,6 +180,7 @@ static bool in_code(const struct buf *text, size_t at)
 /* The reasoning ended at `end`, though nothing said that it had begun. */
 static void drop_reasoning(struct delta *d, size_t end)
 {
+    thought_add(&d->thought, d->text.data, end - strlen(THINK_CLOSE));
     while (end < d->text.len && is_blank(d->text.data[end]))
         end++;
     buf_drop(&d->text, end);
@@ -454,9 +468,12 @@ static void merge_message(struct delta *d, const cJSON *message, bool whole)
 {
     const cJSON *calls = json_get(message, "tool_calls"), *legacy = json_get(message, "function_call"), *call;
     const cJSON *content = json_get(message, "content"), *refusal = json_get(message, "refusal");
+    thought_take(&d->thought, message, whole);
     buf_reset(&d->flat);
     flatten(&d->flat, content);
+    size_t len = d->flat.len;
     flatten(&d->flat, refusal);
+    d->refused |= d->flat.len > len;
     if (!whole)
         add_text(d, buf_str(&d->flat), d->flat.len);
     else if (content || refusal)
@@ -519,6 +536,13 @@ static void take_finish(struct delta *d, const char *name)
         snprintf(d->fault, sizeof d->fault, "%s", name);
 }
 
+/* The older interface: bare text, whose first blank only parts it from the prompt. */
+static void merge_completion(struct delta *d, const char *text)
+{
+    d->completing = true;
+    add_text(d, text, strlen(text));
+}
+
 static void merge_choice(struct delta *d, const cJSON *choice)
 {
     const cJSON *delta = json_get(choice, "delta"), *message = json_get(choice, "message");
@@ -528,6 +552,8 @@ static void merge_choice(struct delta *d, const cJSON *choice)
         merge_message(d, delta, false);
     else if (cJSON_IsObject(message))
         merge_message(d, message, true);
+    else if (json_str(choice, "text"))
+        merge_completion(d, json_str(choice, "text"));
     take_finish(d, json_str(choice, "finish_reason"));
 }
 

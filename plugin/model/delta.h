@@ -2,9 +2,9 @@
  * events of a stream, or a whole answer, in all the shapes of the chat-
  * completions reference, sections 4 and 5. Pure.
  *
- * The text is what people may see: reasoning is dropped, also a leading <think>
- * block; halves of surrogate pairs are joined; control characters are gone. A
- * refusal is an answer. Tool calls are kept as they are to be echoed. */
+ * The text is what people may see: reasoning, also a leading <think> block, goes
+ * into `thought`; halves of surrogate pairs are joined; control characters are
+ * gone. A refusal is an answer. Tool calls are kept as they are to be echoed. */
 #ifndef WARBLER_MODEL_DELTA_H
 #define WARBLER_MODEL_DELTA_H
 
@@ -16,6 +16,7 @@
 #include "plugin/base/json.h"
 #include "plugin/model/completion.h"
 #include "plugin/model/failure.h"
+#include "plugin/model/thought.h"
 
 #define DELTA_TOOL_CALLS_MAX 64               /* calls of one answer; more are dropped */
 #define DELTA_ARGUMENTS_BYTES_MAX (256U * 1024) /* of all calls together; a call over it is dropped */
@@ -33,6 +34,7 @@ struct tool_call {
 
 struct delta {
     struct buf text;
+    struct thought thought;    /* set thought.kept after delta_init() to keep it */
     struct tool_call *calls;
     size_t n_calls;
     enum finish_reason finish; /* if `finished` */
@@ -42,6 +44,7 @@ struct delta {
     char id[80];               /* the answer's, "" if it has none */
     bool finished;             /* a finish reason came, or the text is full */
     bool done;                 /* [DONE] came, or it was a whole answer */
+    bool refused;              /* the text is a refusal, at least in part */
     bool full;                 /* the text was cut at its limit: read no further */
 
     size_t text_max; /* private, as all below */
@@ -53,7 +56,7 @@ struct delta {
     uint32_t pending;
     int lead;
     size_t matched;
-    bool stripped, anew;
+    bool stripped, completing, anew;
     char fault[32];
 };
 

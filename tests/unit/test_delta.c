@@ -22,7 +22,7 @@
 struct run {
     struct delta d;
     struct failure f;
-    struct buf seen;
+    struct buf seen, thought;
     int restarts;
     enum err_code code;
 };
@@ -31,13 +31,16 @@ static void run_init(struct run *r, size_t text_max)
 {
     memset(r, 0, sizeof *r);
     delta_init(&r->d, text_max);
+    r->d.thought.kept = true;
     buf_init(&r->seen, 4 * TEXT_MAX);
+    buf_init(&r->thought, 4 * TEXT_MAX);
 }
 
 static void run_fini(struct run *r)
 {
     delta_fini(&r->d);
     buf_free(&r->seen);
+    buf_free(&r->thought);
 }
 
 static void show(struct run *r)
@@ -51,6 +54,9 @@ static void show(struct run *r)
         r->restarts++;
     }
     buf_add(&r->seen, text, len);
+    text = thought_show(&r->d.thought, &len);
+    assert_true(utf8_valid(text, len));
+    buf_add(&r->thought, text, len);
 }
 
 static void event(struct run *r, const char *type, const char *data, size_t len)
@@ -159,6 +165,184 @@ static void test_text(void **state)
             strcmp(buf_str(&r.d.text), cases[i].text) != 0)
             fail_msg("%s: \"%s\", %d restarts", cases[i].what, buf_str(&r.seen), r.restarts);
         assert_int_equal(r.code, *cases[i].text ? ERR_OK : ERR_EMPTY);
+        run_fini(&r);
+    }
+}
+
+/* Reasoning in every spelling stays out of the text, and is kept apart. */
+static void test_thoughts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        const char *events[EVENTS];
+        const char *thought, *text;
+    } cases[] = {
+        {"reasoning_content", {"{\"reasoning_content\":\"h\"}", "{\"reasoning_content\":\"m\"}", "{\"content\":\"a\"}"}, "hm", "a"},
+        {"reasoning", {"{\"reasoning\":\"hm\",\"content\":\"a\"}"}, "hm", "a"},
+        {"both", {"{\"reasoning\":\"hm\",\"reasoning_content\":\"hm\",\"content\":\"a\"}"}, "hm", "a"},
+        {"details",
+         {"{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"h\"},{\"type\":\"reasoning.summary\",\"summary\":\"m\"},"
+          "{\"type\":\"reasoning.encrypted\",\"data\":\"x\"},5]}",
+          "{\"reasoning\":\"!\",\"reasoning_details\":[{\"text\":\"!\"}],\"content\":\"a\"}"},
+         "hm!", "a"},
+        {"parts",
+         {"{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"h\"},{}]},"
+          "{\"type\":\"thinking\",\"thinking\":\"m\"},{\"type\":\"reasoning\",\"text\":\"!\"},{\"type\":\"text\",\"text\":\"a\"}]}"},
+         "hm!", "a"},
+        {"block", {"{\"content\":\"<think>hm</think>a\"}"}, "hm", "a"},
+        {"block in pieces",
+         {"{\"content\":\"<thi\"}", "{\"content\":\"nk>h<m</th\"}", "{\"content\":\"at></thi\"}", "{\"content\":\"nk\"}",
+          "{\"content\":\">a\"}"},
+         "h<m</that>", "a"},
+        {"block with false ends", {"{\"content\":\"<think><<</thi</</think>a\"}"}, "<<</thi</", "a"},
+        {"two blocks", {"{\"content\":\"<think>x</think><think>y</think>a\"}"}, "xy", "a"},
+        {"unclosed", {"{\"content\":\"<think>hm</th\"}"}, "hm", ""},
+        {"unopened", {"{\"content\":\"hm\\n</think>\\na\"}"}, "hm\n", "a"},
+        {"unopened, in pieces", {"{\"content\":\"h\"}", "{\"content\":\"m\\n</think>\"}", "{\"content\":\"\\na\"}"}, "hm\n", "a"},
+        {"pair split", {"{\"reasoning\":\"\\ud83d\"}", "{\"reasoning\":\"\\ude00\"}", "{\"content\":\"a\"}"}, "😀", "a"},
+        {"controls", {"{\"reasoning\":\"h\\u0000\\u001bm\\r\"}", "{\"reasoning\":\"\\n\",\"content\":\"a\"}"}, "hm\n", "a"},
+        {"wrong types", {"{\"reasoning\":5,\"reasoning_content\":{},\"reasoning_details\":\"x\",\"content\":\"a\"}"}, "", "a"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct run r;
+        run_init(&r, TEXT_MAX);
+        feed(&r, cases[i].events, true);
+        event(&r, "", STOP, strlen(STOP));
+        end(&r);
+        if (strcmp(buf_str(&r.thought), cases[i].thought) != 0 || strcmp(buf_str(&r.seen), cases[i].text) != 0)
+            fail_msg("%s: \"%s\", \"%s\"", cases[i].what, buf_str(&r.thought), buf_str(&r.seen));
+        run_fini(&r);
+    }
+}
+
+/* A block cut at every byte gives the same thoughts. */
+static void test_thoughts_split(void **state)
+{
+    (void)state;
+    static const char whole[] = "<think>a<b</thin</</thinkk></think> <think>c</think>\n\nanswer";
+    for (size_t cut = 0; cut <= strlen(whole); cut++) {
+        struct run r;
+        run_init(&r, TEXT_MAX);
+        for (int half = 0; half < 2; half++) {
+            cJSON *chunk = cJSON_Parse("{\"choices\":[{\"delta\":{}}]}");
+            char part[sizeof whole];
+            snprintf(part, sizeof part, "%.*s", half ? (int)(strlen(whole) - cut) : (int)cut, whole + (half ? cut : 0));
+            cJSON_AddStringToObject(cJSON_GetObjectItem(json_get(chunk, "choices")->child, "delta"), "content", part);
+            char *text = cJSON_PrintUnformatted(chunk);
+            event(&r, "", text, strlen(text));
+            cJSON_free(text);
+            cJSON_Delete(chunk);
+        }
+        event(&r, "", STOP, strlen(STOP));
+        end(&r);
+        assert_string_equal(buf_str(&r.thought), "a<b</thin</</thinkk>c");
+        assert_string_equal(buf_str(&r.seen), "answer");
+        run_fini(&r);
+    }
+}
+
+static void test_thought_limits(void **state)
+{
+    (void)state;
+    struct thought t;
+    size_t len;
+    char many[1000];
+    memset(many, 'x', sizeof many);
+    thought_init(&t);
+    thought_add(&t, "a", 1); /* nobody wants it */
+    assert_int_equal(t.text.len, 0);
+    t.kept = true;
+    for (size_t n = 0; n < THOUGHT_BYTES_MAX; n += 512)
+        thought_add(&t, many, 512);
+    assert_int_equal(t.text.len, THOUGHT_BYTES_MAX);
+    thought_show(&t, &len);
+    assert_int_equal(len, THOUGHT_BYTES_MAX);
+    thought_add(&t, many, sizeof many);
+    thought_show(&t, &len);
+    assert_int_equal(len, 0);
+    thought_fini(&t);
+    thought_init(&t);
+    t.kept = true;
+    for (size_t n = 0; n < THOUGHT_BYTES_MAX - 1; n++)
+        thought_add(&t, "x", 1);
+    thought_add(&t, "\xE4\xBD\xA0", 3); /* is not cut in two */
+    assert_int_equal(t.text.len, THOUGHT_BYTES_MAX - 1);
+    assert_false(t.text.failed);
+    thought_fini(&t);
+    thought_fini(&t);
+}
+
+/* The older interface: choices[].text, of which the first blank goes. */
+static void test_completions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *events[EVENTS];
+        const char *text;
+    } cases[] = {
+        {{"{\"choices\":[{\"text\":\"a\"}]}", "{\"choices\":[{\"text\":\" b\",\"index\":0}]}"}, "a b"},
+        {{"{\"choices\":[{\"text\":\" \"}]}", "{\"choices\":[{\"text\":\"\\n a\"}]}"}, "a"},
+        {{"{\"choices\":[{\"text\":\"<think>x</think> a\"}]}"}, "a"},
+        {{"{\"choices\":[{\"text\":\"hm\\n</think>\\n\\na\"}]}"}, "a"},
+        {{"{\"choices\":[{\"text\":\"a\",\"index\":0},{\"text\":\"b\",\"index\":1},{\"text\":5}]}"}, "a"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct run r;
+        run_init(&r, TEXT_MAX);
+        feed(&r, cases[i].events, false);
+        event(&r, "", "{\"choices\":[{\"text\":\"\",\"finish_reason\":\"length\"}]}", strlen("{\"choices\":[{\"text\":\"\",\"finish_reason\":\"length\"}]}"));
+        end(&r);
+        assert_int_equal(r.code, ERR_OK);
+        assert_int_equal(r.d.finish, FINISH_LENGTH);
+        assert_string_equal(buf_str(&r.seen), cases[i].text);
+        run_fini(&r);
+    }
+}
+
+/* Azure: a first chunk about the prompt only, verdicts of the filter in between. */
+static void test_azure(void **state)
+{
+    (void)state;
+    static const char *const events[] = {
+        "{\"id\":\"\",\"object\":\"\",\"model\":\"\",\"created\":0,\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0,"
+        "\"content_filter_results\":{\"hate\":{\"filtered\":false,\"severity\":\"safe\"}}}]}",
+        "{\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"a\"},\"content_filter_results\":{}}]}",
+        "{\"id\":\"\",\"choices\":[{\"index\":0,\"finish_reason\":null,\"content_filter_results\":{\"hate\":{\"filtered\":false}},"
+        "\"content_filter_offsets\":{\"check_offset\":44}}]}",
+        NULL,
+    };
+    for (int filtered = 0; filtered < 2; filtered++) {
+        struct run r;
+        const char *last = filtered ? "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"content_filter\"}]}" : STOP;
+        run_init(&r, TEXT_MAX);
+        feed(&r, events, false);
+        event(&r, "", last, strlen(last));
+        event(&r, "", DONE, strlen(DONE));
+        end(&r);
+        assert_int_equal(r.code, ERR_OK);
+        assert_string_equal(buf_str(&r.seen), "a");
+        assert_int_equal(r.d.finish, filtered ? FINISH_CONTENT_FILTER : FINISH_STOP);
+        run_fini(&r);
+    }
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *events[EVENTS];
+        bool refused;
+    } cases[] = {
+        {{"{\"content\":\"a\",\"refusal\":null}"}, false},
+        {{"{\"content\":null,\"refusal\":\"no\"}"}, true},
+        {{"{\"content\":\"a\",\"refusal\":\"\"}"}, false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct run r;
+        run_init(&r, TEXT_MAX);
+        feed(&r, cases[i].events, true);
+        assert_int_equal(r.d.refused, cases[i].refused);
         run_fini(&r);
     }
 }
@@ -589,6 +773,8 @@ static const struct {
     {"llamacpp-12-json-schema", true, ERR_OK, FINISH_STOP, 21, 8, "{\"lang\":\"zh\",\"text\":\"早上好\"}", ""},
     {"llamacpp-14-n2-logprobs", true, ERR_OK, FINISH_LENGTH, 22, 3, "Hello! I am a t", ""},
     {"llamacpp-24-err-badrole", true, ERR_OK, FINISH_STOP, 20, 24, GREETING, ""},
+    {"llamacpp-30-completions", true, ERR_OK, FINISH_STOP, 7, 8, "{\"lang\":\"zh\",\"text\":\"早上好\"}", ""},
+    {"llamacpp-31-completions-stream", false, ERR_OK, FINISH_STOP, 1, 8, "{\"lang\":\"zh\",\"text\":\"早上好\"}", ""},
 };
 
 static bool on_event(void *arg, const struct sse_event *ev)
@@ -670,6 +856,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_thoughts),
+        cmocka_unit_test(test_thoughts_split),
+        cmocka_unit_test(test_thought_limits),
+        cmocka_unit_test(test_completions),
+        cmocka_unit_test(test_azure),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_messages_instead_of_deltas),
         cmocka_unit_test(test_text_limit),
         cmocka_unit_test(test_tool_calls),
