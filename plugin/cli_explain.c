@@ -125,6 +125,18 @@ static void print_bot(const struct subject *s)
     printf("%s%s\n", s->bot->name, s->muted ? ", muted in the channel with /mute: silent until /unmute" : "");
 }
 
+static void print_server(const struct model_conf *m)
+{
+    const char *model = m->model ? m->model : "the one in its address";
+    switch (m->api) {
+    case MODEL_API_COMPLETIONS:
+        printf("%s, %s at %s, asked to complete text (template %s)", m->name, model, m->base_url, m->template);
+        break;
+    case MODEL_API_AZURE: printf("%s, %s at Azure, %s", m->name, model, m->base_url); break;
+    default: printf("%s, %s at %s", m->name, model, m->base_url);
+    }
+}
+
 static void print_model(const struct subject *s)
 {
     const struct model_conf *m = s->model;
@@ -133,7 +145,7 @@ static void print_model(const struct subject *s)
         printf("%s, the built-in practice model%s", m->name,
                m->api == MODEL_API_PRACTICE ? "" : " because no api_key is set");
     else
-        printf("%s, %s at %s", m->name, m->model, m->base_url);
+        print_server(m);
     printf(" (%s)\n", m != s->rule->model_ref ? "set in the channel with /model"
                       : s->rule->model          ? "the rule's"
                                                 : "the bot's");

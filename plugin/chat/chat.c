@@ -69,6 +69,7 @@ struct chat *chat_new(const struct chat_env *env)
     core->env = *env;
     core->outbox = outbox_new(core);
     timer_init(&core->rest, env->loop, rest, core);
+    person_begin(core);
     chat_reload(core, env->config);
     return core;
 }

@@ -4,6 +4,7 @@
 
 #include "plugin/chat/channel.h"
 #include "plugin/chat/chat.h"
+#include "plugin/chat/person.h"
 #include "plugin/chat/trigger.h"
 
 /* Work that waits for the store on behalf of an account: a message on its way
@@ -32,6 +33,7 @@ struct chat {
     int64_t complained_ms;      /* when the log last heard of a message that could not be written */
     struct pending *pending;
     struct outbox *outbox;
+    char person_salt[PERSON_SALT_DIGITS + 1]; /* "": not known */
 };
 
 void pending_add(struct chat *core, struct pending *p, struct adapter *a, void (*free_fn)(struct pending *p));

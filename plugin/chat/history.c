@@ -9,6 +9,7 @@
 #include "plugin/base/json.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/secret.h"
+#include "plugin/chat/quote.h"
 #include "plugin/model/tokens.h"
 
 #define NAME_BYTES_MAX 256U
@@ -88,7 +89,8 @@ struct entry *history_add(struct history *h, const struct store_msg *m, const ch
     buf_init(&json, CONTENT_BYTES_MAX);
     if (name)
         add_name(&json, name);
-    json_escape(&json, m->text, strlen(m->text));
+    const char *text = m->flags & STORE_QUOTED ? quote_skip(m->text) : m->text;
+    json_escape(&json, text, strlen(text));
     char plain[HISTORY_NAME_MAX + 1];
     size_t plain_size = name ? plain_name(plain, name) + 1 : 0;
     struct entry *e = mem_alloc(sizeof(*e) + json.len + 1 + plain_size);
@@ -99,7 +101,7 @@ struct entry *history_add(struct history *h, const struct store_msg *m, const ch
         e->turn = m->seq;
     e->pending = m->kind == STORE_PERSON && m->outcome == STORE_PENDING;
     e->noticed = m->kind == STORE_PERSON && (m->outcome == STORE_NOTICED || m->outcome == STORE_DEAD);
-    e->tokens = tokens_estimate(m->text, strlen(m->text)) + TOKENS_PER_MESSAGE;
+    e->tokens = tokens_estimate(text, strlen(text)) + TOKENS_PER_MESSAGE;
     e->len = json.len;
     if (json.len)
         memcpy(e->json, json.data, json.len);

@@ -14,7 +14,9 @@
 #include "plugin/chat/core.h"
 #include "plugin/chat/ending.h"
 #include "plugin/chat/prompt.h"
+#include "plugin/chat/quote.h"
 #include "plugin/model/policy.h"
+#include "plugin/model/thought.h"
 #include "plugin/model/tokens.h"
 
 /* A growing answer is sent whole with each edit, so edits get rarer as it
@@ -22,6 +24,7 @@
  * bounds what one reader gets at 64 KB a second. */
 #define EDIT_BYTES_PER_MS 64
 #define LENGTH_MARK "…"
+#define VIEW_BYTES_MAX (COMPLETION_TEXT_BYTES_MAX + QUOTE_BYTES_MAX + 2)
 #define TYPING_AFTER_MS 150 /* an answer that comes at once needs no "is typing" before it */
 
 #define CROWD_TURNS 64 /* at once: their memory is worth giving back */
@@ -43,8 +46,11 @@ struct turn {
     struct buf system, messages; /* of the request */
     size_t system_tokens;        /* estimated */
     const struct entry *from;    /* the first that the request shows; NULL: all */
+    char person[PERSON_DIGITS + 1]; /* who asks, for the model's server */
     struct completion *completion;
     struct buf text;             /* of the answer so far */
+    struct buf thought, view;    /* what the model thinks; what people see, if that is more than the text */
+    bool keep_thought;           /* above the answer */
     int64_t first_text_ms, next_edit_ms;
     bool shown, restarted, cancelled, typing;
     char id[ANSWER_ID_BYTES];
@@ -95,6 +101,8 @@ static void turn_free(struct turn *t)
     buf_free(&t->system);
     buf_free(&t->messages);
     buf_free(&t->text);
+    buf_free(&t->thought);
+    buf_free(&t->view);
     config_unref(&t->config);
     free(t);
     core->running--;
@@ -133,7 +141,9 @@ static void update_history(struct channel *ch, const struct turn *t, const struc
             e->noticed = false;
     if (old)
         history_drop(&ch->history, old);
-    struct store_msg answer = { .seq = end->seq, .kind = STORE_BOT, .turn = t->lead->seq, .text = end->text };
+    struct store_msg answer = {
+        .seq = end->seq, .kind = STORE_BOT, .flags = end->flags, .turn = t->lead->seq, .text = end->text
+    };
     history_add(&ch->history, &answer, NULL);
 }
 
@@ -198,10 +208,10 @@ static void end_with_text(struct turn *t, const char *finish, const char *mark, 
 {
     struct ending *end = end_turn(t, STORE_ANSWERED, finish);
     struct buf text;
-    buf_init(&text, COMPLETION_TEXT_BYTES_MAX + 1024);
-    buf_add(&text, t->text.data, t->text.len);
+    buf_init(&text, VIEW_BYTES_MAX + 1024);
+    bool quoted = quote_view(&text, &t->thought, &t->text, t->keep_thought);
     buf_adds(&text, mark);
-    end->flags = strcmp(finish, "stop") == 0 ? 0 : STORE_CUT;
+    end->flags = (strcmp(finish, "stop") == 0 ? 0 : STORE_CUT) | (quoted ? STORE_QUOTED : 0);
     end->text = buf_take(&text);
     end->usage = mem_dup(usage);
     ending_start(end);
@@ -232,15 +242,25 @@ static bool grows_in_sight(const struct turn *t)
     return t->bot->stream && a && (a->ops->facts.caps & need) == need;
 }
 
-static void fill(const struct turn *t, struct msg_out *m)
+static const struct buf *view(struct turn *t)
 {
+    if (!t->thought.len || (t->text.len && !t->keep_thought))
+        return &t->text;
+    buf_reset(&t->view);
+    quote_view(&t->view, &t->thought, &t->text, t->keep_thought);
+    return &t->view;
+}
+
+static void fill(struct turn *t, struct msg_out *m)
+{
+    const struct buf *text = view(t);
     *m = (struct msg_out){
         .chat = t->ch->chat,
         .thread = t->ch->thread,
         .id = t->id,
         .txn = t->id,
-        .text = buf_str(&t->text),
-        .len = t->text.len,
+        .text = buf_str(text),
+        .len = text->len,
         .first = !t->shown,
         .reply_to = t->lead->id,
         .reply_seq = t->lead->seq,
@@ -254,7 +274,7 @@ static void flush(void *arg)
 {
     struct turn *t = arg;
     int64_t now = clock_mono_ms();
-    if (t->state != TURN_STREAMING || !grows_in_sight(t) || !t->text.len || t->restarted || t->ch->commits ||
+    if (t->state != TURN_STREAMING || !grows_in_sight(t) || !view(t)->len || t->restarted || t->ch->commits ||
         !channel_has_seq(t->ch))
         return;
     if (now < t->next_edit_ms) {
@@ -267,7 +287,7 @@ static void flush(void *arg)
     m.seq = channel_next_seq(t->ch);
     channel_event_out(t->ch, m.seq);
     t->shown = true;
-    t->next_edit_ms = now + a->ops->facts.edit_interval_ms + (int64_t)t->text.len / EDIT_BYTES_PER_MS;
+    t->next_edit_ms = now + a->ops->facts.edit_interval_ms + (int64_t)m.len / EDIT_BYTES_PER_MS;
     if (m.first)
         a->ops->send(a, &m);
     else
@@ -291,23 +311,37 @@ bool turn_shown(const struct channel *ch, struct msg_out *m)
 }
 
 /* --- the model's events --- */
-static void on_text(void *arg, const char *delta, size_t len)
+static void begin_streaming(struct turn *t)
 {
-    struct turn *t = arg;
     if (t->state == TURN_ASKING) {
         set_state(t, TURN_STREAMING);
         t->first_text_ms = clock_mono_ms();
         metric_seconds(METRIC_FIRST_TOKEN, (double)(t->first_text_ms - t->lead->accepted_ms) / 1000.0);
     }
     t->restarted = false;
-    buf_add(&t->text, delta, len);
     defer_set(&t->flush);
+}
+
+static void on_text(void *arg, const char *delta, size_t len)
+{
+    struct turn *t = arg;
+    begin_streaming(t);
+    buf_add(&t->text, delta, len);
+}
+
+static void on_reasoning(void *arg, const char *delta, size_t len, bool keep)
+{
+    struct turn *t = arg;
+    begin_streaming(t);
+    t->keep_thought = keep;
+    buf_add(&t->thought, delta, len);
 }
 
 static void on_restart(void *arg)
 {
     struct turn *t = arg;
     buf_reset(&t->text);
+    buf_reset(&t->thought);
     t->restarted = true; /* what is shown stays until there is something better */
 }
 
@@ -413,13 +447,15 @@ static bool on_too_long(void *arg, struct completion_request *req, size_t max_to
 
 static void ask(struct turn *t)
 {
-    static const struct completion_handler handler = { on_text, on_restart, on_too_long, on_done };
+    static const struct completion_handler handler = { on_text, on_reasoning, on_restart, on_too_long, on_done };
     struct channel *ch = t->ch;
     struct completion_request req = {
         .model = t->model,
         .config = t->config,
         .flow = ch->name,
     };
+    if (t->lead->sender && person_of(t->person, ch->core, ch->account, t->lead->sender))
+        req.person = t->person;
     expand_system(t);
     history_trim(&ch->history, (size_t)t->bot->history_messages, (size_t)t->bot->history_tokens, t->ask);
     lay_out(t, &req);
@@ -569,6 +605,8 @@ static struct turn *turn_new(struct channel *ch, const struct bot_conf *bot)
     buf_init(&t->system, PROMPT_BYTES_MAX);
     buf_init(&t->messages, PROMPT_BYTES_MAX);
     buf_init(&t->text, COMPLETION_TEXT_BYTES_MAX);
+    buf_init(&t->thought, THOUGHT_BYTES_MAX);
+    buf_init(&t->view, VIEW_BYTES_MAX);
     defer_init(&t->flush, core->env.loop, flush, t);
     timer_init(&t->timer, core->env.loop, on_timer, t);
     ch->turn = t;

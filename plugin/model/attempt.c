@@ -97,6 +97,9 @@ static void finish(struct attempt *a)
         .service_tier = a->delta.service_tier,
         .id = a->reply.request_id[0] ? a->reply.request_id : a->delta.id,
         .text_tokens = tokens_estimate(buf_str(&a->delta.text), a->delta.text.len),
+        .text = buf_str(&a->delta.text),
+        .text_len = a->delta.text.len,
+        .refused = a->delta.refused,
     };
     if (a->failure.err.code != ERR_OK) {
         failure_hide(&a->failure.err, a->key ? secret_reveal(a->key) : NULL);
@@ -116,6 +119,11 @@ static bool give_text(struct attempt *a)
     const char *text = delta_show(&a->delta, &len, &anew);
     if (len > 0 || anew)
         a->handler->text(a->arg, text, len, anew);
+    if (a->over || !a->handler->reasoning)
+        return !a->over;
+    text = thought_show(&a->delta.thought, &len); /* may be the text that was taken back */
+    if (len > 0)
+        a->handler->reasoning(a->arg, text, len);
     return !a->over;
 }
 
@@ -382,6 +390,7 @@ struct attempt *attempt_start(struct model_client *client, const struct attempt_
     buf_init(&a->request, REQUEST_BYTES_MAX);
     sse_init(&a->sse, on_event, a);
     delta_init(&a->delta, COMPLETION_TEXT_BYTES_MAX);
+    a->delta.thought.kept = handler->reasoning && req->model->show_reasoning != SHOW_REASONING_NO;
     timer_init(&a->timer, client->loop, on_timer, a);
     if (request_body(&a->request, req->model, req->quirks, req->parts) != ERR_OK)
         err_set(e, ERR_TOO_LARGE, "the request is over %u bytes", REQUEST_BYTES_MAX);

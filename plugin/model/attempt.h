@@ -28,12 +28,18 @@ struct attempt_end {
     const char *service_tier;      /* "" if not said */
     const char *id;                /* the server's name of the request, "" if none */
     size_t text_tokens;            /* of the text that was given, estimated */
+    const char *text;              /* all of it */
+    size_t text_len;
+    bool refused;                  /* it is a refusal */
 };
 
 struct attempt_handler {
     /* More of the answer: whole, valid UTF-8 sequences. anew: what was given
      * before is replaced by what comes from here on; then len may be 0. */
     void (*text)(void *arg, const char *text, size_t len, bool anew);
+    /* More of what the model thinks before it answers, where show_reasoning
+     * wants it. May be NULL: nobody does. */
+    void (*reasoning)(void *arg, const char *text, size_t len);
     /* Exactly once unless cancelled; the attempt is gone when it returns. */
     void (*done)(void *arg, const struct attempt_end *end);
 };

@@ -15,6 +15,7 @@
 #include "plugin/model/endpoint.h"
 #include "plugin/model/policy.h"
 #include "plugin/model/retry.h"
+#include "plugin/model/structured.h"
 
 #define AREA "model"
 #define LESSONS_MAX 8 /* refused parameters that one answer may stumble over, per model */
@@ -42,7 +43,9 @@ struct leg {
     int keys_tried, lessons;
     struct endpoint_place place;
     struct attempt *attempt;
-    bool spoke; /* the attempt gave text */
+    struct structured form; /* of the answer, if formed: it is shown when it is known to have it */
+    bool formed;
+    bool spoke; /* the attempt gave text or reasoning */
     struct timer timer;
 };
 
@@ -91,6 +94,8 @@ static void stop(struct leg *l)
 static void completion_free(void *p)
 {
     struct completion *c = p;
+    structured_fini(&c->first.form);
+    structured_fini(&c->rival.form);
     config_unref(&c->req.config);
     free(c);
 }
@@ -180,6 +185,11 @@ static void aim(struct leg *l, struct choice *choice)
     l->choice = choice;
     l->keys_tried = l->lessons = 0;
     l->place.model = m;
+    structured_fini(&l->form);
+    l->form = (struct structured){.format = FORMAT_CONFIGURED};
+    l->formed = structured_wanted(m);
+    if (l->formed)
+        structured_init(&l->form, m, quirk_format(&choice->ep->quirks));
     retry_init(&l->retry, m->retries, m->retry_ceiling);
 }
 
@@ -193,11 +203,12 @@ static void fit(struct leg *l)
 }
 
 static void on_text(void *arg, const char *text, size_t len, bool anew);
+static void on_reasoning(void *arg, const char *text, size_t len);
 static void on_done(void *arg, const struct attempt_end *end);
 
 static void begin(struct leg *l)
 {
-    static const struct attempt_handler handler = {on_text, on_done};
+    static const struct attempt_handler handler = {on_text, on_reasoning, on_done}, silent = {on_text, NULL, on_done};
     struct completion *c = l->c;
     const struct request_parts parts = {
         .system = c->req.system,
@@ -205,6 +216,8 @@ static void begin(struct leg *l)
         .messages_len = c->req.messages_len,
         .person = c->req.person,
         .flow = c->req.flow,
+        .format = l->form.format,
+        .more = l->form.more.len ? buf_str(&l->form.more) : NULL,
     };
     const struct attempt_request req = {
         .model = l->choice->model,
@@ -217,7 +230,7 @@ static void begin(struct leg *l)
     l->spoke = false;
     c->attempts++;
     metric_add(METRIC_MODEL_REQUESTS, 1);
-    l->attempt = attempt_start(c->client, &req, &handler, l);
+    l->attempt = attempt_start(c->client, &req, c->handler.reasoning ? &handler : &silent, l);
 }
 
 /* A refusal of our own is not told over what a server said. */
@@ -368,13 +381,29 @@ static void on_text(void *arg, const char *text, size_t len, bool anew)
     bool again = c->shown && (anew || !l->spoke);
     win(l);
     l->spoke = true;
-    if (!c->handler.text)
+    if (!c->handler.text || l->formed)
         return;
     if (again)
         c->handler.restart(c->arg);
     c->shown = true;
     if (len > 0 && !c->over)
         c->handler.text(c->arg, text, len);
+}
+
+/* Two models that think at once are not shown: their thoughts would be mixed. */
+static void on_reasoning(void *arg, const char *text, size_t len)
+{
+    struct leg *l = arg;
+    struct completion *c = l->c;
+    bool again = c->shown && !l->spoke;
+    l->spoke = true;
+    if (other(l)->state != LEG_OFF)
+        return;
+    if (again)
+        c->handler.restart(c->arg);
+    c->shown = true;
+    if (!c->over)
+        c->handler.reasoning(c->arg, text, len, l->choice->model->show_reasoning == SHOW_REASONING_QUOTE);
 }
 
 /* Tokens that it cost, as far as is known. */
@@ -390,9 +419,54 @@ static void learn(struct leg *l, const struct attempt_end *end)
 {
     struct endpoint *ep = l->choice->ep;
     int64_t answer = end->usage->known ? end->usage->completion_tokens : (int64_t)end->text_tokens;
-    if (end->usage->known)
+    if (end->usage->known && !l->form.more.len)
         calibrate_learn(&ep->calibration, l->c->req.tokens, end->usage->prompt_tokens);
     endpoint_answered(ep, answer);
+}
+
+/* The whole answer at once. False if the receiver cancelled. */
+static bool give(struct completion *c, const char *text, size_t len)
+{
+    if (!c->handler.text)
+        return true;
+    if (c->shown)
+        c->handler.restart(c->arg);
+    c->shown = true;
+    if (!c->over)
+        c->handler.text(c->arg, text, len);
+    return !c->over;
+}
+
+/* The model cannot give an answer of that form. */
+static void miss(struct leg *l, const struct attempt_end *end)
+{
+    struct completion *c = l->c;
+    metric_add(METRIC_MODEL_ERRORS, 1);
+    err_set(&c->e, ERR_PROTO, "model %s: the answer is not of the form that response_format asks for",
+            l->choice->model->name);
+    c->failed = l->choice;
+    move_on(l, end);
+}
+
+/* True if it is the answer of the form that was asked for, and was given. What
+ * a filter or a limit cut is not worth asking again. */
+static bool settle(struct leg *l, const struct attempt_end *end)
+{
+    struct completion *c = l->c;
+    if (end->finish == FINISH_CONTENT_FILTER)
+        return true;
+    if (end->refused)
+        return give(c, end->text, end->text_len);
+    enum structured_verdict verdict = structured_judge(&l->form, end->text, end->text_len);
+    if (verdict == STRUCTURED_GOOD)
+        return give(c, buf_str(&l->form.text), l->form.text.len);
+    if (verdict == STRUCTURED_AGAIN && end->finish != FINISH_LENGTH) {
+        log_debug(AREA, "model %s: the answer is not of the form that was asked for: again", l->choice->model->name);
+        ask(l);
+    } else {
+        miss(l, end);
+    }
+    return false;
 }
 
 static void succeed(struct leg *l, const struct attempt_end *end)
@@ -402,7 +476,8 @@ static void succeed(struct leg *l, const struct attempt_end *end)
     endpoint_good(l->choice->ep, &l->place, spent(l->c, end));
     learn(l, end);
     set_state(l, LEG_OFF);
-    finish(l->c, l->choice, end, &fine);
+    if (!l->formed || settle(l, end))
+        finish(l->c, l->choice, end, &fine);
 }
 
 /* How long the server wants to be left alone; -1: it did not say. */

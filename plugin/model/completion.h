@@ -59,8 +59,11 @@ struct completion_result {
 struct completion_handler {
     /* More of the answer: whole, valid UTF-8 sequences. */
     void (*text)(void *arg, const char *delta, size_t len);
-    /* The attempt broke and is repeated: forget the text so far. Comes right
-     * before the first text of the next one. May be NULL if text is. */
+    /* More of what the model thinks before it answers, where its show_reasoning
+     * wants that seen; keep: also after the answer came. May be NULL: nobody does. */
+    void (*reasoning)(void *arg, const char *delta, size_t len, bool keep);
+    /* The attempt broke and is repeated: forget the text and reasoning so far. Comes right
+     * before the first text of the next one. May be NULL if text and reasoning are. */
     void (*restart)(void *arg);
     /* It does not fit the model: lay it out again within max_tokens (by our own
      * count, as req->tokens is), by changing messages, messages_len and tokens

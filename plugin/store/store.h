@@ -65,6 +65,7 @@ enum store_outcome {
 #define STORE_NO_PROMPT 4U /* never given to the model */
 #define STORE_CUT 8U       /* answer ended by length, cancel or a break */
 #define STORE_DIRECT 16U   /* written in a private conversation with the bot */
+#define STORE_QUOTED 32U   /* answer that begins with what the model thought, as a quote: not given to a model */
 
 struct store_msg {
     int64_t seq;        /* place in the conversation, 1 to STORE_SEQ_MAX */

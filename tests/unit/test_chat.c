@@ -14,6 +14,7 @@
 #include "plugin/adapter.h"
 #include "plugin/base/mem.h"
 #include "plugin/chat/chat.h"
+#include "plugin/chat/person.h"
 #include "plugin/model/completion.h"
 #include "plugin/net/http.h"
 #include "plugin/net/loop.h"
@@ -623,6 +624,25 @@ static void reset_forgets_also_over_a_restart(void **state)
     world_free(w);
 }
 
+static void people_keep_their_pseudonyms(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ 0 });
+    char alice[PERSON_DIGITS + 1], again[PERSON_DIGITS + 1], other[PERSON_DIGITS + 1];
+    while (!person_of(alice, w->chat, "web", "alice"))
+        loop_turn(w->loop, true);
+    assert_int_equal(strspn(alice, "0123456789abcdef"), PERSON_DIGITS);
+    assert_true(person_of(other, w->chat, "web", "bob"));
+    assert_string_not_equal(alice, other);
+    assert_true(person_of(other, w->chat, "we", "balice"));
+    assert_string_not_equal(alice, other);
+    restart(w);
+    while (!person_of(again, w->chat, "web", "alice"))
+        loop_turn(w->loop, true);
+    assert_string_equal(alice, again);
+    world_free(w);
+}
+
 static void history_is_there_after_a_restart(void **state)
 {
     (void)state;
@@ -861,6 +881,7 @@ int main(void)
         cmocka_unit_test(a_new_message_interrupts_where_configured),
         cmocka_unit_test(retry_replaces_the_answer_in_the_history),
         cmocka_unit_test(reset_forgets_also_over_a_restart),
+        cmocka_unit_test(people_keep_their_pseudonyms),
         cmocka_unit_test(history_is_there_after_a_restart),
         cmocka_unit_test(only_administrators_command),
         cmocka_unit_test(what_was_not_answered_is_asked_again),

@@ -200,7 +200,7 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
 
 static struct asked *start(struct world *w, int i, const char *flow, const char *messages)
 {
-    static const struct completion_handler handler = {on_text, on_restart, on_too_long, on_done};
+    static const struct completion_handler handler = {on_text, NULL, on_restart, on_too_long, on_done};
     struct asked *a = &w->asked[i];
     const struct completion_request req = {
         .model = &w->models[0],

@@ -132,6 +132,20 @@ static void names_fit_a_request(void **state)
             assert_string_not_equal(seen[i], seen[k]);
 }
 
+/* What the model thought stays with people. */
+static void quoted_thoughts_are_not_sent(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    struct store_msg m = { .seq = 2, .kind = STORE_BOT, .turn = 1, .flags = STORE_QUOTED,
+                           .text = "> secret\n> thought\n\n> quoted answer" };
+    person(&h, 1, "q", STORE_ANSWERED, STORE_ADDRESSED);
+    history_add(&h, &m, NULL);
+    person(&h, 3, "then", STORE_PENDING, STORE_ADDRESSED);
+    assert_prompt(&h, 3, "[" U("q") "," A("> quoted answer") "," U("then") "]");
+    history_clear(&h);
+}
+
 static void trimming_drops_whole_turns_at_the_edge(void **state)
 {
     (void)state;
@@ -215,6 +229,7 @@ int main(void)
         cmocka_unit_test(asking_again_leaves_the_old_answer_out),
         cmocka_unit_test(names_cannot_look_like_roles),
         cmocka_unit_test(names_fit_a_request),
+        cmocka_unit_test(quoted_thoughts_are_not_sent),
         cmocka_unit_test(trimming_drops_whole_turns_at_the_edge),
         cmocka_unit_test(a_smaller_model_is_given_fewer_turns),
         cmocka_unit_test(variables),
