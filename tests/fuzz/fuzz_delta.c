@@ -22,6 +22,7 @@ static void run_init(struct run *r, size_t text_max)
 {
     memset(r, 0, sizeof *r);
     delta_init(&r->d, text_max);
+    r->d.thought.kept = true;
     buf_init(&r->seen, SEEN_MAX);
 }
 
@@ -40,6 +41,9 @@ static void show(struct run *r)
     if (anew)
         buf_reset(&r->seen);
     buf_add(&r->seen, text, len);
+    text = thought_show(&r->d.thought, &len);
+    assert(utf8_valid(text, len) && !memchr(text, '\0', len));
+    assert(!r->d.thought.text.failed && r->d.thought.text.len <= THOUGHT_BYTES_MAX);
 }
 
 static bool on_event(void *arg, const struct sse_event *ev)
