@@ -153,6 +153,21 @@ enum err_code check_file(const char *value, struct err *e)
     return regular ? ERR_OK : err_set(e, ERR_IO, "is not a file: %s", value);
 }
 
+enum err_code check_vocabulary(const char *value, struct err *e)
+{
+    static const char magic[] = { 'w', 'a', 'r', 'b', 'l', 'b', 'p', 'e' }; /* model/bpe.c reads the rest */
+    char head[sizeof magic];
+    enum err_code code = check_file(value, e);
+    int fd = code ? -1 : open(value, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return code;
+    if (read(fd, head, sizeof head) != sizeof head || memcmp(head, magic, sizeof head) != 0)
+        code = err_set(e, ERR_INVALID, "is no vocabulary that config/make-vocabulary made: %s", value);
+    close(fd);
+    return code;
+}
+
 enum err_code check_account_name(const char *value, struct err *e)
 {
     size_t len = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_-");

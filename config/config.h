@@ -59,6 +59,8 @@ struct model_conf {
     double temperature, top_p, frequency_penalty, presence_penalty; /* NaN: not sent */
     int64_t max_tokens;     /* 0: not sent */
     int max_tokens_field;   /* enum max_tokens_field */
+    int64_t context_tokens; /* 0: unknown */
+    char *vocabulary;       /* a file of model/bpe.h, or NULL */
     struct strings stop;    /* at most 4 */
     int64_t seed;           /* INT64_MIN: not sent */
     int system_role;        /* enum system_role */

@@ -116,6 +116,12 @@ const struct setting model_settings[] = {
       .help = "Above 0 makes words less likely that have come up at all." },
     { "max_tokens", SETTING_INT, .offset = MODEL(max_tokens), .max = 10e6, .fallback = "0",
       .help = "Longest answer, in tokens; 0: the server's own limit, or 1024 where api is \"completions\"." },
+    { "context_tokens", SETTING_INT, .offset = MODEL(context_tokens), .max = 100e6, .fallback = "0", .example = "128000",
+      .help = "How many tokens the model takes, question and answer together; 0: unknown. Older messages are left out in "
+              "time; otherwise only after the server has refused a conversation as too long." },
+    { "vocabulary", SETTING_PATH, .offset = MODEL(vocabulary), .check = check_vocabulary, .example = "./o200k.vocab",
+      .help = "Counts tokens exactly, with a file that config/make-vocabulary makes; for OpenAI's models. Without one they "
+              "are estimated, and what the server says corrects the estimate." },
     { "max_tokens_field", SETTING_ENUM, .offset = MODEL(max_tokens_field), .choices = max_tokens_names,
       .fallback = "max_tokens",
       .help = "Under which name max_tokens is sent. OpenAI's newer models want \"max_completion_tokens\"." },

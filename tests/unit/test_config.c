@@ -155,6 +155,8 @@ static void test_defaults(void **state)
     assert_null(m->extra);
     assert_null(m->proxy);
     assert_null(m->ca_file);
+    assert_int_equal(m->context_tokens, 0);
+    assert_null(m->vocabulary);
     assert_true(secret_empty(&m->api_key));
     assert_int_equal(m->seed, INT64_MIN);
     assert_int_equal(m->max_tokens, 0);
@@ -199,6 +201,8 @@ static void test_everything_model(void **state)
     assert_true(m->temperature == 1 && m->top_p == 0.5 && m->frequency_penalty == -2 && m->presence_penalty == 2);
     assert_int_equal(m->max_tokens, 512);
     assert_int_equal(m->max_tokens_field, MAX_TOKENS_COMPLETION);
+    assert_int_equal(m->context_tokens, 8192);
+    assert_true(strstr(m->vocabulary, GOOD "/included/head.vocab"));
     assert_int_equal(m->stop.n, 2);
     assert_string_equal(m->stop.v[1], "two");
     assert_true(m->seed == INT64_C(9007199254740993));

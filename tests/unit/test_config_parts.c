@@ -511,6 +511,7 @@ static void check_sample(const char *text, bool uncomment)
             *hash = ' ';
     write_key("sample.conf", copy, strlen(copy));
     write_key("ca.pem", "", 0);
+    write_key("o200k.vocab", "warblbpe", 8);
     struct config_report report;
     config_report_init(&report);
     struct config *c = config_load(path, fake_adapters, &report);
@@ -520,6 +521,7 @@ static void check_sample(const char *text, bool uncomment)
     config_report_fini(&report);
     remove_key("sample.conf");
     remove_key("ca.pem");
+    remove_key("o200k.vocab");
     free(copy);
     free(path);
 }
