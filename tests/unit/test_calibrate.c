@@ -5,7 +5,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "plugin/model/calibrate.h"
+#include "plugin/model/tokens.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
@@ -130,6 +135,116 @@ static void repeated_errors_shrink_until_it_fits(void **state)
     assert_true(errors < 40);
 }
 
+/* --- measured --- */
+#define CORPUS "tests/data/tokens/corpus.tsv" /* language, tokens in o200k_base, in cl100k_base (tiktoken's), text */
+#define LINES_MAX 1024
+#define CONTEXT_MESSAGES 20
+#define CONTEXTS 200            /* of each language */
+#define PROMPT_TOKENS 3         /* before the answer, whatever the messages; reference, section 11.2 */
+#define MEAN_ERROR_MAX 0.03
+#define SEED 20260311U
+
+enum { O200K, CL100K, ENCODINGS };
+
+struct line {
+    char language[8];
+    int64_t real[ENCODINGS];
+    size_t counted;
+};
+
+static struct line lines[LINES_MAX];
+static size_t n_lines;
+
+static void unescape(char *s)
+{
+    char *out = s;
+    for (; *s; s++)
+        *out++ = *s != '\\' ? *s : *++s == 'n' ? '\n' : *s;
+    *out = '\0';
+}
+
+static int read_corpus(void **state)
+{
+    (void)state;
+    char row[4096];
+    int at;
+    FILE *f = fopen(CORPUS, "r");
+    assert_non_null(f);
+    while (fgets(row, sizeof row, f)) {
+        struct line *l = &lines[n_lines++];
+        long long o200k, cl100k;
+        assert_true(n_lines < LINES_MAX);
+        row[strcspn(row, "\n")] = '\0';
+        assert_int_equal(sscanf(row, "%7[a-z]\t%lld\t%lld\t%n", l->language, &o200k, &cl100k, &at), 3);
+        unescape(row + at);
+        l->real[O200K] = o200k + TOKENS_PER_MESSAGE;
+        l->real[CL100K] = cl100k + TOKENS_PER_MESSAGE;
+        l->counted = tokens_estimate(row + at, strlen(row + at)) + TOKENS_PER_MESSAGE;
+    }
+    fclose(f);
+    assert_true(n_lines > 200);
+    return 0;
+}
+
+/* Sums of a context of messages in one language, picked at random. */
+static void pick_context(size_t first, size_t n, unsigned *seed, size_t *counted, int64_t real[ENCODINGS])
+{
+    *counted = 0;
+    real[O200K] = real[CL100K] = PROMPT_TOKENS;
+    for (int i = 0; i < CONTEXT_MESSAGES; i++) {
+        *seed = *seed * 1103515245U + 12345U;
+        const struct line *l = &lines[first + (*seed >> 8) % n];
+        *counted += l->counted;
+        real[O200K] += l->real[O200K];
+        real[CL100K] += l->real[CL100K];
+    }
+}
+
+static size_t language_lines(size_t first)
+{
+    size_t n = 0;
+    while (first + n < n_lines && strcmp(lines[first + n].language, lines[first].language) == 0)
+        n++;
+    return n;
+}
+
+static double error_of(int64_t expected, int64_t real)
+{
+    double e = (double)(expected - real) / (double)real;
+    return e < 0 ? -e : e;
+}
+
+/* What a conversation's next context has, learned from those before it: with
+ * the vocabulary that the estimate was fitted for, and with another one. */
+static void a_context_of_20_messages_is_foreseen(void **state)
+{
+    (void)state;
+    double sum[ENCODINGS] = { 0 }, raw[ENCODINGS] = { 0 };
+    size_t n = 0;
+    unsigned seed = SEED;
+    for (size_t first = 0; first < n_lines; first += language_lines(first)) {
+        struct calibration c[ENCODINGS] = { { 0 } };
+        for (int i = 0; i <= CONTEXTS; i++) {
+            size_t counted;
+            int64_t real[ENCODINGS];
+            pick_context(first, language_lines(first), &seed, &counted, real);
+            for (int e = 0; e < ENCODINGS; e++) {
+                if (i > 0) {
+                    sum[e] += error_of(calibrate_expect(&c[e], counted), real[e]);
+                    raw[e] += error_of((int64_t)counted, real[e]);
+                }
+                assert_true(calibrate_learn(&c[e], counted, real[e]));
+            }
+            n += i > 0;
+        }
+    }
+    for (int e = 0; e < ENCODINGS; e++)
+        print_message("%s: mean error of %zu contexts %.2f %%, before calibration %.2f %%\n", e ? "cl100k" : "o200k", n,
+                      100 * sum[e] / (double)n, 100 * raw[e] / (double)n);
+    assert_true(sum[O200K] / (double)n <= MEAN_ERROR_MAX);
+    assert_true(sum[CL100K] / (double)n <= MEAN_ERROR_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +254,7 @@ int main(void)
         cmocka_unit_test(an_error_with_numbers_corrects_exactly),
         cmocka_unit_test(what_did_not_fit_is_over_budget_whatever_the_error_said),
         cmocka_unit_test(repeated_errors_shrink_until_it_fits),
+        cmocka_unit_test_setup(a_context_of_20_messages_is_foreseen, read_corpus),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
