@@ -53,6 +53,11 @@ size_t calibrate_budget(const struct calibration *c, int64_t configured, int64_t
     return (size_t)(room(c, context, max_output) / (c->ratio > 0 ? c->ratio : CALIBRATE_SAFETY_PERCENT / 100.0));
 }
 
+struct calibration calibrate_joined(const struct calibration *model, const struct calibration *own)
+{
+    return (struct calibration){ .ratio = own && own->ratio > 0 ? own->ratio : model->ratio, .context = model->context };
+}
+
 int64_t calibrate_expect(const struct calibration *c, size_t counted)
 {
     double bounded = counted > CALIBRATE_TOKENS_MAX ? (double)CALIBRATE_TOKENS_MAX : (double)counted;

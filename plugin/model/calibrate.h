@@ -2,8 +2,9 @@
  * what its server counts (chat-completions reference, section 11.4), and how
  * much fits into its context by our count. Pure.
  *
- * One struct per model, kept as long as the program knows the model: zeroed at
- * first. After each answer with usage calibrate_learn(), after ERR_CONTEXT
+ * One struct per model, kept as long as the program knows the model, and one
+ * per conversation with it, because a language has much to do with it
+ * (calibrate_joined()); zeroed at first. After each answer with usage calibrate_learn(), after ERR_CONTEXT
  * calibrate_overflow(), before each request calibrate_budget(). All of them
  * take our own count as it is, never multiplied by the ratio before. */
 #ifndef WARBLER_MODEL_CALIBRATE_H
@@ -39,6 +40,10 @@ bool calibrate_learn(struct calibration *c, size_t counted, int64_t actual);
  * than counted, whatever the error said, if counted is over CALIBRATE_CONTEXT_MIN. */
 void calibrate_overflow(struct calibration *c, size_t counted, int64_t used, int64_t max, int64_t configured,
                         int64_t max_output);
+
+/* What is known of a conversation: the model's context, and the ratio of the
+ * conversation itself as soon as it has one. own may be NULL. */
+struct calibration calibrate_joined(const struct calibration *model, const struct calibration *own);
 
 /* What the server will count, as far as we know. */
 int64_t calibrate_expect(const struct calibration *c, size_t counted);

@@ -29,6 +29,15 @@ void model_client_free(struct model_client **client)
     *client = NULL;
 }
 
+size_t model_budget(const struct model_client *client, const struct model_conf *model, const struct calibration *own)
+{
+    static const struct calibration nothing = {.ratio = 0};
+    struct endpoint *ep;
+    HASH_FIND_STR(client->endpoints, model->name, ep);
+    struct calibration known = calibrate_joined(ep ? &ep->calibration : &nothing, own);
+    return calibrate_budget(&known, model->context_tokens, model->max_tokens);
+}
+
 bool model_state(const struct model_client *client, const char *name, struct model_state *s)
 {
     int64_t now = clock_mono_ms();

@@ -193,11 +193,19 @@ static void aim(struct leg *l, struct choice *choice)
     retry_init(&l->retry, m->retries, m->retry_ceiling);
 }
 
+/* What the conversation has learned of the model that it is with; NULL: nothing of this one. */
+static struct calibration *own_of(const struct leg *l)
+{
+    return l->choice->model == l->c->req.model ? l->c->req.own : NULL;
+}
+
 /* What is known of the model's context is no surprise any more. */
 static void fit(struct leg *l)
 {
     struct completion *c = l->c;
-    size_t budget = calibrate_budget(&l->choice->ep->calibration, 0, l->choice->model->max_tokens);
+    const struct model_conf *m = l->choice->model;
+    struct calibration known = calibrate_joined(&l->choice->ep->calibration, own_of(l));
+    size_t budget = calibrate_budget(&known, m->context_tokens, m->max_tokens);
     if (c->req.tokens > budget && c->handler.shorten)
         c->handler.shorten(c->arg, &c->req, budget);
 }
@@ -419,8 +427,11 @@ static void learn(struct leg *l, const struct attempt_end *end)
 {
     struct endpoint *ep = l->choice->ep;
     int64_t answer = end->usage->known ? end->usage->completion_tokens : (int64_t)end->text_tokens;
-    if (end->usage->known && !l->form.more.len)
+    if (end->usage->known && !l->form.more.len) {
         calibrate_learn(&ep->calibration, l->c->req.tokens, end->usage->prompt_tokens);
+        if (own_of(l))
+            calibrate_learn(own_of(l), l->c->req.tokens, end->usage->prompt_tokens);
+    }
     endpoint_answered(ep, answer);
 }
 
@@ -520,14 +531,17 @@ static bool shorten(struct leg *l, const struct attempt_end *end)
     struct completion *c = l->c;
     struct calibration *known = &l->choice->ep->calibration;
     const struct failure *f = end->failure;
-    int64_t max_output = l->choice->model->max_tokens;
+    int64_t context = l->choice->model->context_tokens, max_output = l->choice->model->max_tokens;
     if (f->err.code != ERR_CONTEXT)
         return false;
-    calibrate_overflow(known, c->req.tokens, said(f->context_used), said(f->context_max), 0, max_output);
+    calibrate_overflow(known, c->req.tokens, said(f->context_used), said(f->context_max), context,
+                       max_output);
+    if (own_of(l))
+        own_of(l)->ratio = 0; /* it was wrong, so that the model's holds until the next answer */
     if (c->shortened || !c->handler.shorten)
         return false;
     c->shortened = true;
-    if (!c->handler.shorten(c->arg, &c->req, calibrate_budget(known, 0, max_output)))
+    if (!c->handler.shorten(c->arg, &c->req, calibrate_budget(known, context, max_output)))
         return c->over;
     if (!c->over)
         ask(l);

@@ -16,6 +16,7 @@
 #include "plugin/net/http.h"
 #include "plugin/net/loop.h"
 
+struct calibration;
 struct model_client;
 struct completion;
 
@@ -40,7 +41,9 @@ struct completion_request {
     const char *system;             /* content of the system message, JSON-escaped without quotes; "" or NULL: none */
     const char *messages;           /* the rest: a JSON array. All texts are borrowed until done, cancelled or shorten() */
     size_t messages_len;
-    size_t tokens;                  /* all of it by tokens_estimate(), uncalibrated */
+    size_t tokens;                  /* all of it by our own count, uncalibrated */
+    struct calibration *own;        /* of the conversation with `model`, to be read and taught; NULL: none. Borrowed as the
+                                       texts are */
 };
 
 /* What it refers to is borrowed until done() returns. */
@@ -87,6 +90,10 @@ void completion_cancel(struct completion **c); /* NULL-safe; no callback follows
  * `warbler ping`. A failure names the key by its number. */
 void model_ping(struct model_client *client, const struct model_conf *model,
                 void (*done)(void *arg, const struct err *e), void *arg);
+
+/* So many tokens, as req->tokens counts them, fit into the model beside the
+ * answer, as far as is known by now; SIZE_MAX: nothing is. own: of the conversation, or NULL. */
+size_t model_budget(const struct model_client *client, const struct model_conf *model, const struct calibration *own);
 
 /* How a model does, for /status. */
 struct model_state {

@@ -5,6 +5,7 @@
 #include <utf8proc.h>
 
 #include "plugin/base/utf8.h"
+#include "plugin/model/bpe.h"
 
 /* Hundredths of a token, fitted on 22,267 texts against o200k_base. */
 enum weight {
@@ -244,4 +245,9 @@ size_t tokens_estimate(const char *utf8, size_t len)
         hundredths += piece(&r);
     size_t tokens = (hundredths + 50) / 100;
     return tokens > 0 || len == 0 ? tokens : 1;
+}
+
+size_t tokens_count(const struct vocabulary *v, const char *utf8, size_t len)
+{
+    return v ? vocabulary_count(v, utf8, len) : tokens_estimate(utf8, len);
 }

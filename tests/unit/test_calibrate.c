@@ -89,6 +89,16 @@ static void budgets(void **state)
     }
 }
 
+static void a_conversation_knows_its_ratio_and_the_model_its_context(void **state)
+{
+    (void)state;
+    const struct calibration model = { 1.5, 8000 }, own = { 3, 4000 }, fresh = { 0, 0 };
+    assert_near(calibrate_joined(&model, NULL).ratio, 1.5);
+    assert_near(calibrate_joined(&model, &fresh).ratio, 1.5);
+    assert_near(calibrate_joined(&model, &own).ratio, 3);
+    assert_int_equal(calibrate_joined(&model, &own).context, 8000);
+}
+
 static void an_error_with_numbers_corrects_exactly(void **state)
 {
     (void)state;
@@ -251,6 +261,7 @@ int main(void)
         cmocka_unit_test(the_first_answer_counts_whole_later_ones_by_weight),
         cmocka_unit_test(nonsense_teaches_nothing),
         cmocka_unit_test(budgets),
+        cmocka_unit_test(a_conversation_knows_its_ratio_and_the_model_its_context),
         cmocka_unit_test(an_error_with_numbers_corrects_exactly),
         cmocka_unit_test(what_did_not_fit_is_over_budget_whatever_the_error_said),
         cmocka_unit_test(repeated_errors_shrink_until_it_fits),
