@@ -119,6 +119,8 @@ static void pack_channel(struct job *job, struct pack *p)
     struct channel_job *j = (struct channel_job *)job;
     pack_text(p, &j->in.model);
     pack_text(p, &j->in.prompt);
+    pack_text(p, &j->in.summary);
+    pack_text(p, &j->in.pins);
 }
 
 void store_channel_put(struct store *s, const struct store_channel *c, void (*done)(void *arg, const struct err *e),

@@ -41,8 +41,8 @@ static enum err_code read_messages(struct query *q, struct job *job, struct err 
 /* --- store_load --- */
 static enum err_code read_channel(struct db *db, struct load_job *j, struct err *e)
 {
-    struct query q = query_new(db, "SELECT id, seq_limit, reset_seq, muted, model, prompt FROM channel"
-                                   " WHERE account = ? AND name = ?");
+    struct query q = query_new(db, "SELECT id, seq_limit, reset_seq, muted, model, prompt, summary, summary_seq,"
+                                   " pins FROM channel WHERE account = ? AND name = ?");
     bind_text(&q, j->account);
     bind_text(&q, j->channel);
     j->out = (struct store_channel){ 0 };
@@ -53,6 +53,9 @@ static enum err_code read_channel(struct db *db, struct load_job *j, struct err 
         j->out.muted = column_int(&q, 3) != 0;
         j->out.model = column_text(&q, 4, job_arena(&j->job));
         j->out.prompt = column_text(&q, 5, job_arena(&j->job));
+        j->out.summary = column_text(&q, 6, job_arena(&j->job));
+        j->out.summary_seq = column_int(&q, 7);
+        j->out.pins = column_text(&q, 8, job_arena(&j->job));
     }
     return query_end(&q, e);
 }

@@ -67,13 +67,17 @@ enum err_code channel_put_work(struct db *db, struct job *job, struct err *e)
 {
     const struct store_channel *c = &((struct channel_job *)job)->in;
     struct query q = query_new(db, "UPDATE channel SET muted = ?2, reset_seq = ?3, model = ?4, prompt = ?5,"
-                                   " seq_limit = max(seq_limit, ?6) WHERE id = ?1");
+                                   " seq_limit = max(seq_limit, ?6), summary = ?7, summary_seq = ?8, pins = ?9"
+                                   " WHERE id = ?1");
     bind_int(&q, c->id);
     bind_int(&q, c->muted);
     bind_int(&q, c->reset_seq);
     bind_text(&q, c->model);
     bind_text(&q, c->prompt);
     bind_int(&q, c->seq_limit);
+    bind_text(&q, c->summary);
+    bind_int(&q, c->summary_seq);
+    bind_text(&q, c->pins);
     int64_t changed;
     enum err_code code = query_change(&q, &changed, e);
     if (!code && !changed)

@@ -80,7 +80,13 @@ static const char step_2[] =
     "UPDATE message INDEXED BY message_dead SET reason = 'unanswered at ' || tries || ' starts in a row: look into the"
     " log, then retry or drop it' WHERE kind = 1 AND outcome = 4 AND reason = 'internal';"; /* was a name, not a reason */
 
-const char *const schema_steps[] = { step_1, step_2 };
+/* The summary of a conversation's older turns, and what people pinned. */
+static const char step_3[] =
+    "ALTER TABLE channel ADD COLUMN summary TEXT;"
+    "ALTER TABLE channel ADD COLUMN summary_seq INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE channel ADD COLUMN pins TEXT;";
+
+const char *const schema_steps[] = { step_1, step_2, step_3 };
 const size_t schema_n_steps = sizeof schema_steps / sizeof *schema_steps;
 
 static enum err_code read_number(struct db *db, const char *sql, int64_t *n_r, struct err *e)

@@ -94,6 +94,9 @@ struct store_channel {
     bool muted;
     const char *model;  /* override or NULL */
     const char *prompt; /* override or NULL */
+    const char *summary; /* of the turns up to summary_seq, or NULL */
+    int64_t summary_seq; /* seq of the last question whose turn the summary covers */
+    const char *pins;   /* what people pinned, a line each, or NULL */
 };
 
 /* --- the journal --- */
@@ -202,7 +205,7 @@ struct store_pending {
 void store_pending(struct store *s, void (*done)(void *arg, const struct store_pending *p, size_t n, const struct err *e),
                    void *arg);
 
-/* Writes muted, reset_seq, model, prompt, seq_limit of c->id as they stand in c. */
+/* Writes all but account and name of c->id as they stand in c. */
 void store_channel_put(struct store *s, const struct store_channel *c, void (*done)(void *arg, const struct err *e),
                        void *arg);
 

@@ -345,6 +345,8 @@ static void got_loaded(void *arg, const struct store_loaded *r, const struct err
     f->channel = r->channel;
     keep(f, &f->channel.model);
     keep(f, &f->channel.prompt);
+    keep(f, &f->channel.summary);
+    keep(f, &f->channel.pins);
     got_msgs(f, r->msgs, r->n, e);
 }
 

@@ -188,7 +188,8 @@ static void test_pending_counts_tries(void **state)
 static void test_channel_settings(void **state)
 {
     struct fixture *f = *state;
-    struct store_channel c = { .id = fx_accept_ok(f, "x", 1), .muted = true, .reset_seq = 3, .model = "m", .prompt = "p\n" };
+    struct store_channel c = { .id = fx_accept_ok(f, "x", 1), .muted = true, .reset_seq = 3, .model = "m", .prompt = "p\n",
+                               .summary = "s", .summary_seq = 2, .pins = "- a\n- b" };
     assert_int_equal(fx_channel_put(f, &c), ERR_OK);
     fx_reopen(f);
     assert_int_equal(fx_load(f, "x", 1), ERR_OK);
@@ -196,12 +197,18 @@ static void test_channel_settings(void **state)
     assert_int_equal(f->channel.reset_seq, 3);
     assert_string_equal(f->channel.model, "m");
     assert_string_equal(f->channel.prompt, "p\n");
+    assert_string_equal(f->channel.summary, "s");
+    assert_int_equal(f->channel.summary_seq, 2);
+    assert_string_equal(f->channel.pins, "- a\n- b");
     c = (struct store_channel){ .id = c.id };
     assert_int_equal(fx_channel_put(f, &c), ERR_OK);
     assert_int_equal(fx_load(f, "x", 1), ERR_OK);
     assert_false(f->channel.muted);
     assert_null(f->channel.model);
     assert_null(f->channel.prompt);
+    assert_null(f->channel.summary);
+    assert_int_equal(f->channel.summary_seq, 0);
+    assert_null(f->channel.pins);
     c.id = 77;
     assert_int_equal(fx_channel_put(f, &c), ERR_NOT_FOUND);
 }

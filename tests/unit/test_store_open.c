@@ -166,25 +166,25 @@ static void test_steps_are_taken_one_by_one(void **state)
     struct db *db;
     struct err e = ERR_INIT;
     static const char *const steps[] = {
-        NULL, NULL, /* where the file is already */
-        "CREATE TABLE third (a)",
-        "CREATE TABLE fourth (a); INSERT INTO third VALUES (4)",
-        "CREATE TABLE fifth (a); INSERT INTO nowhere VALUES (5)",
+        NULL, NULL, NULL, /* where the file is already */
+        "CREATE TABLE fourth (a)",
+        "CREATE TABLE fifth (a); INSERT INTO fourth VALUES (5)",
+        "CREATE TABLE sixth (a); INSERT INTO nowhere VALUES (6)",
     };
-    assert_int_equal(schema_n_steps, 2); /* else the table above wants a line more */
+    assert_int_equal(schema_n_steps, 3); /* else the table above wants a line more */
     assert_int_equal(db_open(f->dir, true, &db, &e), ERR_OK);
-    assert_int_equal(schema_upgrade(db, steps, 4, &e), ERR_OK);
-    assert_int_equal(schema_upgrade(db, steps, 4, &e), ERR_OK); /* nothing left to do */
-    assert_string_equal(fx_sql(f, "SELECT group_concat(a) FROM third"), "4");
-    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "4");
+    assert_int_equal(schema_upgrade(db, steps, 5, &e), ERR_OK);
+    assert_int_equal(schema_upgrade(db, steps, 5, &e), ERR_OK); /* nothing left to do */
+    assert_string_equal(fx_sql(f, "SELECT group_concat(a) FROM fourth"), "5");
+    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "5");
 
     /* A step that fails leaves nothing of itself. */
-    assert_int_not_equal(schema_upgrade(db, steps, 5, &e), ERR_OK);
+    assert_int_not_equal(schema_upgrade(db, steps, 6, &e), ERR_OK);
     assert_non_null(strstr(e.text, "nowhere"));
-    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "4");
-    assert_string_equal(fx_sql(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'fifth'"), "0");
+    assert_string_equal(fx_sql(f, "PRAGMA user_version"), "5");
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'sixth'"), "0");
     size_t version;
-    assert_int_equal(schema_check(db, 3, &version, &e), ERR_VERSION);
+    assert_int_equal(schema_check(db, 4, &version, &e), ERR_VERSION);
     db_close(&db);
 }
 
@@ -213,7 +213,7 @@ static void test_version_1_is_upgraded(void **state)
     const char *before = fx_sql(f, rows);
     for (int i = 0; i < 2; i++) { /* the second time there is nothing to do */
         fx_open(f);
-        assert_string_equal(fx_sql(f, "PRAGMA user_version"), "2");
+        assert_string_equal(fx_sql(f, "PRAGMA user_version"), "3");
         assert_string_equal(fx_sql(f, "PRAGMA integrity_check"), "ok");
         assert_string_equal(fx_sql(f, rows), before);
 
