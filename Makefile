@@ -244,6 +244,7 @@ install: build/warbler build/gen/warbler.conf.5 ## install below DESTDIR= and PR
 	$(INSTALL) -m 644 build/gen/warbler.conf.5 '$(DESTDIR)$(MANDIR)/man5/warbler.conf.5'
 	$(INSTALL) -m 644 README.md README.zh-CN.md LICENSE '$(DESTDIR)$(DOCDIR)'
 	sed 's|^#data_dir = .*|data_dir = "/var/lib/warbler";|' config/warbler.conf.example | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(DOCDIR)/warbler.conf.example'
+	$(INSTALL) -m 755 config/make-vocabulary '$(DESTDIR)$(DOCDIR)/make-vocabulary'
 	sed 's|@BINDIR@|$(BINDIR)|' config/warbler.service.in | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/warbler.service'
 
 uninstall: ## remove what install put there

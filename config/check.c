@@ -324,6 +324,11 @@ static void resolve_bot(const struct check *k, size_t i)
     b->triggers = trigger_bits(&b->trigger_names);
     need_trigger_settings(k, b->triggers, i, at(k, "bots", i, "trigger"));
     check_prompt(k, b->system_prompt, at(k, "bots", i, "system_prompt"));
+    if (b->summary_model) {
+        model = refer(k, models, b->summary_model, at(k, "bots", i, "summary_model"), "summary_model");
+        if (model < models.n)
+            b->summary_ref = &k->c->models[model];
+    }
     if (!b->model)
         return;
     model = refer(k, models, b->model, at(k, "bots", i, "model"), "model");

@@ -102,6 +102,8 @@ struct bot_conf {
     bool context;            /* what was not for the bot is given to the model too */
     bool names;              /* speakers' names before group messages */
     int64_t history_messages, history_tokens;
+    char *summary_model;     /* name of the model that summarises what history drops, or NULL: none */
+    const struct model_conf *summary_ref;
     char *command_prefix;    /* "/" ; "" switches commands off */
     struct strings commands; /* "help=帮助,hilfe": more names for a command; "retry=" switches it off */
     struct strings admins;   /* patterns over ACCOUNT:SENDER-ID */

@@ -264,6 +264,9 @@ const struct setting bot_settings[] = {
       .help = "How many of the last messages the model is shown; 0: none but the one to answer." },
     { "history_tokens", SETTING_INT, .offset = BOT(history_tokens), .max = 10e6, .fallback = "3000",
       .help = "And how many tokens of them at most, by estimate." },
+    { "summary_model", SETTING_STRING, .offset = BOT(summary_model), .example = "default",
+      .help = "The name of a model that puts older messages into a summary when there are more of them than that, so that "
+              "the bot still knows what they were about. If not set, they are forgotten." },
     { "command_prefix", SETTING_STRING, .offset = BOT(command_prefix), .max = 16, .fallback = "/",
       .help = "What commands such as /help begin with; \"\" switches commands off." },
     { "commands", SETTING_STRINGS, .offset = BOT(commands), .max = 64, .fallback = "()", .check = check_command,

@@ -30,6 +30,8 @@
     X(METRIC_MODEL_RETRIES, COUNTER, "warbler_model_retries_total", "Requests asked again")                     \
     X(METRIC_TOKENS_PROMPT, COUNTER, "warbler_prompt_tokens_total", "Prompt tokens, as servers count them")     \
     X(METRIC_TOKENS_COMPLETION, COUNTER, "warbler_completion_tokens_total", "Completion tokens")                \
+    X(METRIC_SUMMARIES, COUNTER, "warbler_summaries_total", "Summaries made of older turns")                    \
+    X(METRIC_SUMMARY_ERRORS, COUNTER, "warbler_summary_errors_total", "Summaries that failed")                  \
     X(METRIC_STORE_JOBS, COUNTER, "warbler_store_jobs_total", "Store jobs done")                                \
     X(METRIC_STORE_COMMITS, COUNTER, "warbler_store_commits_total", "Transactions committed")                   \
     X(METRIC_STORE_ERRORS, COUNTER, "warbler_store_errors_total", "Store jobs that failed")                     \

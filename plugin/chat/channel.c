@@ -10,6 +10,7 @@
 #include "plugin/base/metric.h"
 #include "plugin/chat/command.h"
 #include "plugin/chat/core.h"
+#include "plugin/chat/summary.h"
 #include "plugin/chat/turn.h"
 
 #define EVICT_LOOKS 8          /* channels looked at per eviction: the front of the list may be busy */
@@ -55,6 +56,10 @@ static void channel_free(struct channel *ch)
     history_clear(&ch->history);
     free((char *)ch->row.model);
     free((char *)ch->row.prompt);
+    free((char *)ch->row.summary);
+    free((char *)ch->row.pins);
+    summary_free(ch);
+    free(ch->calibrated_for);
     free(ch->account);
     free(ch->name);
     free(ch->chat);
@@ -79,7 +84,7 @@ struct question *channel_dequeue(struct channel *ch, struct question *q)
 
 static bool is_idle(const struct channel *ch)
 {
-    return ch->state == CHANNEL_READY && !ch->refs && !ch->turn && !ch->queue && !ch->in_ready;
+    return ch->state == CHANNEL_READY && !ch->refs && !ch->turn && !ch->queue && !ch->in_ready && !summary_running(ch);
 }
 
 static void evict(struct chat *core)
@@ -148,6 +153,11 @@ const struct bot_conf *channel_bot(struct channel *ch)
 }
 
 /* --- loading --- */
+static bool in_summary(const struct channel *ch, const struct store_msg *m)
+{
+    return (m->kind == STORE_PERSON ? m->seq : m->turn) <= ch->row.summary_seq;
+}
+
 static void take_rows(struct channel *ch, const struct store_loaded *r)
 {
     const struct bot_conf *bot = channel_bot(ch);
@@ -163,7 +173,7 @@ static void take_rows(struct channel *ch, const struct store_loaded *r)
         }
         if (m->kind == STORE_NOTICE || m->flags & (STORE_NO_PROMPT | STORE_COMMAND))
             continue;
-        if (m->seq > ch->row.reset_seq || pending)
+        if ((m->seq > ch->row.reset_seq && !in_summary(ch, m)) || pending)
             history_add(&ch->history, m, bot && bot->names && !ch->direct ? m->name : NULL);
     }
     /* The page may begin in the middle of a turn. */
@@ -212,6 +222,8 @@ static void loaded(void *arg, const struct store_loaded *r, const struct err *e)
     ch->row = r->channel;
     ch->row.model = mem_dup(r->channel.model);
     ch->row.prompt = mem_dup(r->channel.prompt);
+    ch->row.summary = mem_dup(r->channel.summary);
+    ch->row.pins = mem_dup(r->channel.pins);
     ch->seq = ch->out = ch->row.seq_limit;
     ch->state = CHANNEL_READY;
     take_rows(ch, r);

@@ -11,6 +11,7 @@
 #include "plugin/adapter.h"
 #include "plugin/chat/history.h"
 #include "plugin/chat/notice.h"
+#include "plugin/model/calibrate.h"
 #include "plugin/store/store.h"
 
 #define CHANNELS_IDLE_MAX 2000U
@@ -18,6 +19,7 @@
 #define SEQ_RESERVE 256 /* numbers reserved on disk ahead of use; a crash leaves a gap of at most this */
 
 struct chat;
+struct summary;
 struct turn;
 
 /* A message that waits for its turn. */
@@ -50,7 +52,7 @@ struct channel {
     struct adapter *adapter;       /* NULL: the account is gone */
     enum channel_state state;
     struct waiter *waiters;        /* only while loading */
-    struct store_channel row;      /* model and prompt are ours; seq_limit: what is on disk */
+    struct store_channel row;      /* its texts are ours; seq_limit: what is on disk */
     int64_t seq;                   /* the last number given out */
     int64_t out;                   /* the last number whose event has left; what is between is being written */
     int64_t reserving;             /* the limit that is being written, or 0 */
@@ -59,9 +61,12 @@ struct channel {
     unsigned refs;                 /* store jobs and requests under way */
     unsigned commits;              /* of refs: writes whose number is given and whose event is not out yet */
     struct history history;
+    struct calibration calibration; /* of our count with the model calibrated_for (owned; NULL: none yet) */
+    char *calibrated_for;
     struct question *queue;
     size_t n_queue;
     struct turn *turn;             /* the answer being made, or NULL */
+    struct summary *summary;       /* of turns that left the history, being made; or NULL */
     const struct config *rule_of;  /* the configuration that rule was looked up in */
     const struct channel_rule *rule;
     const struct keywords *keywords;

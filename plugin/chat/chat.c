@@ -13,6 +13,7 @@
 #include "plugin/chat/inbox.h"
 #include "plugin/chat/outbox.h"
 #include "plugin/chat/turn.h"
+#include "plugin/model/vocabularies.h"
 
 /* --- what waits for the store --- */
 void pending_add(struct chat *core, struct pending *p, struct adapter *a, void (*free_fn)(struct pending *p))
@@ -45,6 +46,9 @@ void chat_reload(struct chat *core, struct config *config)
     core->keywords = mem_array(config->n_bots, sizeof(struct keywords *));
     for (size_t i = 0; i < config->n_bots; i++)
         core->keywords[i] = keywords_new(&config->bots[i].keywords);
+    vocabularies_refresh(core->vocabularies);
+    for (size_t i = 0; i < config->n_models; i++) /* now, and not while somebody waits */
+        vocabularies_get(core->vocabularies, config->models[i].vocabulary);
     /* A new configuration may lie where an old one lay. */
     for (struct channel *ch = core->by_name; ch; ch = ch->hh.next) {
         ch->rule_of = NULL;
@@ -68,6 +72,7 @@ struct chat *chat_new(const struct chat_env *env)
     struct chat *core = mem_alloc(sizeof(*core));
     core->env = *env;
     core->outbox = outbox_new(core);
+    core->vocabularies = vocabularies_new();
     timer_init(&core->rest, env->loop, rest, core);
     person_begin(core);
     chat_reload(core, env->config);
@@ -84,6 +89,7 @@ void chat_free(struct chat **core_r)
     channel_free_all(core);
     timer_cancel(&core->rest);
     outbox_free(&core->outbox);
+    vocabularies_free(&core->vocabularies);
     drop_keywords(core);
     config_unref(&core->config);
     free(core);

@@ -11,9 +11,11 @@
 #include "plugin/chat/core.h"
 #include "plugin/chat/ending.h"
 #include "plugin/chat/status.h"
+#include "plugin/chat/summary.h"
 #include "plugin/chat/turn.h"
 
 #define RESULT_BYTES_MAX (64U * 1024)
+#define PINS_BYTES_MAX 4096U /* of all pins of a conversation: they cost tokens with each answer */
 #define PROMPT_DEFAULT "default" /* /prompt default gives the bot's own back */
 
 static const struct {
@@ -27,6 +29,8 @@ static const struct {
     [COMMAND_STOP] = { "stop", "停止", false, { "stops the answer that is being written", "停止正在进行的回答" } },
     [COMMAND_RETRY] = { "retry", "重试", false, { "answers the last question again", "重新回答上一个问题" } },
     [COMMAND_STATUS] = { "status", "状态", false, { "shows model and state of this conversation", "显示本会话的模型和状态" } },
+    [COMMAND_PIN] = { "pin", "钉住", false, { "pins a text that I am never to forget, or shows what is pinned",
+                                              "钉住一段我不会忘记的内容，或查看已钉住的内容" } },
     [COMMAND_MODEL] = { "model", "模型", true, { "shows or sets the model of this conversation", "查看或切换本会话的模型" } },
     [COMMAND_PROMPT] = { "prompt", "提示词", true, { "shows or sets the system prompt of this conversation",
                                                      "查看或设置本会话的系统提示词" } },
@@ -175,20 +179,22 @@ static void status(struct channel *ch, const struct bot_conf *bot, struct questi
 }
 
 /* --- what they do --- */
-static void reset(struct channel *ch, struct question *q)
-{
-    turn_cancel_all(ch, q->seq);
-    history_clear(&ch->history);
-    ch->row.reset_seq = q->seq;
-    ch->lang = -1;
-    channel_save(ch);
-    settle(ch, q, notice_text(NOTICE_RESET, channel_language(ch, q)));
-}
-
 static void set_text(const char **field, const char *value)
 {
     free((char *)*field);
     *field = mem_dup(value);
+}
+
+static void reset(struct channel *ch, struct question *q)
+{
+    turn_cancel_all(ch, q->seq);
+    history_clear(&ch->history);
+    summary_forget(ch);
+    set_text(&ch->row.pins, NULL);
+    ch->row.reset_seq = q->seq;
+    ch->lang = -1;
+    channel_save(ch);
+    settle(ch, q, notice_text(NOTICE_RESET, channel_language(ch, q)));
 }
 
 static void model(struct channel *ch, struct question *q, const char *name)
@@ -223,6 +229,35 @@ static void prompt(struct channel *ch, const struct bot_conf *bot, struct questi
     set_text(&ch->row.prompt, clear ? NULL : text);
     channel_save(ch);
     settle(ch, q, notice_text(clear ? NOTICE_PROMPT_CLEARED : NOTICE_PROMPT_SET, channel_language(ch, q)));
+}
+
+/* One line, so that what is pinned can be shown as a list. */
+static void add_pin(struct buf *pins, const char *text)
+{
+    if (pins->len)
+        buf_addc(pins, '\n');
+    buf_adds(pins, "- ");
+    for (; *text; text++)
+        buf_addc(pins, *text == '\n' ? ' ' : *text);
+}
+
+static void pin(struct channel *ch, struct question *q, const char *text)
+{
+    enum notice result = ch->row.pins ? NOTICE_PINS_ARE : NOTICE_PINS_NONE;
+    struct buf pins;
+    buf_init(&pins, PINS_BYTES_MAX);
+    if (ch->row.pins)
+        buf_adds(&pins, ch->row.pins);
+    if (*text) {
+        add_pin(&pins, text);
+        result = buf_error(&pins) ? NOTICE_PINS_FULL : NOTICE_PINNED;
+    }
+    if (result == NOTICE_PINNED) {
+        set_text(&ch->row.pins, buf_str(&pins));
+        channel_save(ch);
+    }
+    settlef(ch, q, result, buf_str(&pins), "");
+    buf_free(&pins);
 }
 
 static void mute(struct channel *ch, struct question *q, bool on)
@@ -265,6 +300,7 @@ void command_run(struct channel *ch, struct question *q)
     case COMMAND_STOP: stop(ch, q); break;
     case COMMAND_RETRY: retry(ch, q); break;
     case COMMAND_STATUS: status(ch, bot, q); break;
+    case COMMAND_PIN: pin(ch, q, args); break;
     case COMMAND_MODEL: model(ch, q, args); break;
     case COMMAND_PROMPT: prompt(ch, bot, q, args); break;
     case COMMAND_MUTE: mute(ch, q, true); break;

@@ -1,5 +1,5 @@
 /* command.h: what people can tell the bot itself: /help, /reset, /stop, /retry,
- * /status, and administrators /model, /prompt, /mute, /unmute; the Chinese
+ * /status, /pin, and administrators /model, /prompt, /mute, /unmute; the Chinese
  * names work too, and the configuration can add names, drop commands and change
  * the prefix. */
 #ifndef WARBLER_CHAT_COMMAND_H
@@ -17,6 +17,7 @@ enum command {
     COMMAND_STOP,
     COMMAND_RETRY,
     COMMAND_STATUS,
+    COMMAND_PIN,
     COMMAND_MODEL,
     COMMAND_PROMPT,
     COMMAND_MUTE,

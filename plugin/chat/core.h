@@ -34,6 +34,7 @@ struct chat {
     struct pending *pending;
     struct outbox *outbox;
     char person_salt[PERSON_SALT_DIGITS + 1]; /* "": not known */
+    struct vocabularies *vocabularies;
 };
 
 void pending_add(struct chat *core, struct pending *p, struct adapter *a, void (*free_fn)(struct pending *p));

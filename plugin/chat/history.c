@@ -16,7 +16,7 @@
 #define NAME_HASH_DIGITS 6U
 #define CONTENT_BYTES_MAX (2U * 1024 * 1024) /* a text of MESSAGE_TEXT_BYTES_MAX, all of it escaped */
 
-static int64_t place(const struct entry *e)
+int64_t history_place(const struct entry *e)
 {
     return e->kind == STORE_PERSON ? e->seq : e->turn;
 }
@@ -24,8 +24,8 @@ static int64_t place(const struct entry *e)
 /* An answer stands behind the question with the same place. */
 static bool before(const struct entry *a, const struct entry *b)
 {
-    if (place(a) != place(b))
-        return place(a) < place(b);
+    if (history_place(a) != history_place(b))
+        return history_place(a) < history_place(b);
     if ((a->kind == STORE_PERSON) != (b->kind == STORE_PERSON))
         return a->kind == STORE_PERSON;
     return a->seq < b->seq;
@@ -57,7 +57,7 @@ static void add_name(struct buf *out, const char *name)
     for (; *name && n < sizeof(clean); name++)
         if (*name != ':' && *name != '\n' && *name != '\r')
             clean[n++] = *name;
-    json_escape(out, clean, n);
+    buf_add(out, clean, n);
     buf_adds(out, ": ");
 }
 
@@ -83,14 +83,42 @@ static size_t plain_name(char out[HISTORY_NAME_MAX + 1], const char *name)
     return n;
 }
 
+static size_t tokens_of_json(const struct vocabulary *v, const char *json, size_t len)
+{
+    struct buf quoted;
+    buf_init(&quoted, CONTENT_BYTES_MAX + 2);
+    buf_addc(&quoted, '"');
+    buf_add(&quoted, json, len);
+    buf_addc(&quoted, '"');
+    cJSON *text = json_parse(buf_str(&quoted), quoted.len);
+    size_t n = cJSON_IsString(text) ? tokens_count(v, text->valuestring, strlen(text->valuestring)) : 0;
+    cJSON_Delete(text);
+    buf_free(&quoted);
+    return n + TOKENS_PER_MESSAGE;
+}
+
+bool history_count_by(struct history *h, const struct vocabulary *v)
+{
+    if (h->vocabulary == v)
+        return false;
+    h->vocabulary = v;
+    h->tokens = 0;
+    for (struct entry *e = h->head; e; e = e->next) {
+        e->tokens = tokens_of_json(v, e->json, e->len);
+        h->tokens += e->tokens;
+    }
+    return true;
+}
+
 struct entry *history_add(struct history *h, const struct store_msg *m, const char *name)
 {
-    struct buf json;
+    struct buf text, json;
+    buf_init(&text, CONTENT_BYTES_MAX);
     buf_init(&json, CONTENT_BYTES_MAX);
     if (name)
-        add_name(&json, name);
-    const char *text = m->flags & STORE_QUOTED ? quote_skip(m->text) : m->text;
-    json_escape(&json, text, strlen(text));
+        add_name(&text, name);
+    buf_adds(&text, m->flags & STORE_QUOTED ? quote_skip(m->text) : m->text);
+    json_escape(&json, buf_str(&text), text.len);
     char plain[HISTORY_NAME_MAX + 1];
     size_t plain_size = name ? plain_name(plain, name) + 1 : 0;
     struct entry *e = mem_alloc(sizeof(*e) + json.len + 1 + plain_size);
@@ -101,12 +129,13 @@ struct entry *history_add(struct history *h, const struct store_msg *m, const ch
         e->turn = m->seq;
     e->pending = m->kind == STORE_PERSON && m->outcome == STORE_PENDING;
     e->noticed = m->kind == STORE_PERSON && (m->outcome == STORE_NOTICED || m->outcome == STORE_DEAD);
-    e->tokens = tokens_estimate(text, strlen(text)) + TOKENS_PER_MESSAGE;
+    e->tokens = tokens_count(h->vocabulary, buf_str(&text), text.len) + TOKENS_PER_MESSAGE;
     e->len = json.len;
     if (json.len)
         memcpy(e->json, json.data, json.len);
     if (name)
         e->name = memcpy(e->json + json.len + 1, plain, plain_size);
+    buf_free(&text);
     buf_free(&json);
     insert(h, e);
     return e;
@@ -145,7 +174,8 @@ static struct entry *turn_end(const struct entry *e)
     return end;
 }
 
-void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep)
+void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep,
+                  void (*gone)(void *arg, const struct entry *e), void *arg)
 {
     if (h->count <= max_messages && h->tokens <= max_tokens)
         return;
@@ -153,10 +183,13 @@ void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int
     while (h->head && (h->count > messages || h->tokens > tokens)) {
         struct entry *end = turn_end(h->head), *e;
         for (e = h->head; e && e != end; e = e->next)
-            if (place(e) >= keep)
+            if (history_place(e) >= keep)
                 return;
-        while (h->head != end)
+        while (h->head != end) {
+            if (gone)
+                gone(arg, h->head);
             history_drop(h, h->head);
+        }
     }
 }
 
@@ -167,7 +200,7 @@ const struct entry *history_within(const struct history *h, size_t max_tokens, i
     while (from && tokens > max_tokens) {
         const struct entry *end = turn_end(from), *e;
         for (e = from; e != end; e = e->next) {
-            if (place(e) >= keep)
+            if (history_place(e) >= keep)
                 return from;
             tokens -= e->tokens;
         }

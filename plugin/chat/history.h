@@ -21,16 +21,19 @@ struct entry {
     enum store_kind kind;
     bool pending;     /* a question that waits: not in the prompt of another turn */
     bool noticed;     /* a question that ended with a notice: in the prompt only if asked again */
-    size_t tokens;    /* estimate, with the message's overhead */
+    size_t tokens;    /* by the history's vocabulary, with the message's overhead */
     const char *name; /* the speaker, as a request can have it: HISTORY_NAME_MAX of A-Z a-z 0-9 _ -; NULL: none.
                          Stands behind json */
     size_t len;       /* of json */
     char json[];      /* content, escaped, without quotes; speaker's name first where names are on */
 };
 
+struct vocabulary;
+
 struct history {
     struct entry *head;
     size_t count, tokens, bytes;
+    const struct vocabulary *vocabulary; /* what tokens are counted by; NULL: by estimate */
 };
 
 /* name: the speaker, or NULL for none. Line breaks and colons leave the name:
@@ -38,15 +41,21 @@ struct history {
  * becomes '_', and a hash tells such names apart. */
 struct entry *history_add(struct history *h, const struct store_msg *m, const char *name);
 void history_clear(struct history *h);
+/* From here on tokens are counted so; counts all entries again if that is new, which it returns. */
+bool history_count_by(struct history *h, const struct vocabulary *v);
 struct entry *history_find(struct history *h, int64_t seq);
 void history_drop(struct history *h, struct entry *e);
+
+/* The number of the question that e belongs to: its own, or the one it answers. */
+int64_t history_place(const struct entry *e);
 
 /* Drops the oldest whole turns once there are more than max_messages or
  * max_tokens, down to HISTORY_TRIM_PERCENT of both, so that the front of the
  * prompt stays the same for many turns and servers can cache it. Nothing from
- * `keep` on is dropped. */
+ * `keep` on is dropped. gone is told of each entry before it is freed; NULL: nobody. */
 #define HISTORY_TRIM_PERCENT 75
-void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep);
+void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep,
+                  void (*gone)(void *arg, const struct entry *e), void *arg);
 
 /* The first entry of the newest whole turns that together have at most
  * max_tokens, for a model that takes less; nothing is dropped. Never behind the

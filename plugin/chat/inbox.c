@@ -12,6 +12,7 @@
 #include "plugin/base/utf8.h"
 #include "plugin/chat/command.h"
 #include "plugin/chat/ending.h"
+#include "plugin/chat/summary.h"
 #include "plugin/chat/turn.h"
 
 #define NAME_BYTES_MAX 1024U
@@ -117,6 +118,14 @@ static void fill_row(struct inbound *in, const struct verdict *v)
 }
 
 /* --- on disk --- */
+
+/* Talk that nobody answers must not pile up in memory. */
+static void forget_talk(struct channel *ch, const struct bot_conf *bot, int64_t seq)
+{
+    summary_trim(ch, bot, (size_t)bot->history_tokens, ch->queue ? ch->queue->seq : seq);
+    summary_next(ch);
+}
+
 static void take_new(struct inbound *in)
 {
     struct channel *ch = in->ch;
@@ -128,9 +137,8 @@ static void take_new(struct inbound *in)
         history_add(&ch->history, &in->row, bot && bot->names && !ch->direct ? in->row.name : NULL);
     if (!bot || !(in->row.flags & STORE_ADDRESSED)) {
         metric_add(METRIC_TURNS_SILENT, 1);
-        if (bot) /* talk that nobody answers must not pile up in memory */
-            history_trim(&ch->history, (size_t)bot->history_messages, (size_t)bot->history_tokens,
-                         ch->queue ? ch->queue->seq : in->row.seq);
+        if (bot)
+            forget_talk(ch, bot, in->row.seq);
         return;
     }
     struct question *q = question_new(&in->row);

@@ -26,6 +26,12 @@ static const char *const NOTICES[NOTICE_COUNT][LANG_COUNT] = {
     [NOTICE_PROMPT_CLEARED] = { "This conversation uses the bot's own system prompt again.",
                                 "本会话已恢复机器人默认的系统提示词。" },
     [NOTICE_PROMPT_IS] = { "The system prompt here is:\n\n%s", "当前的系统提示词：\n\n%s" },
+    [NOTICE_PINNED] = { "Pinned. I will keep this in mind however long we talk; /reset forgets it.",
+                        "已钉住。无论聊多久我都会记得；发送 /reset 会清除。" },
+    [NOTICE_PINS_ARE] = { "Pinned here:\n\n%s", "本会话钉住的内容：\n\n%s" },
+    [NOTICE_PINS_NONE] = { "Nothing is pinned here. /pin TEXT pins something.", "还没有钉住任何内容。发送 /pin 内容 可以钉住。" },
+    [NOTICE_PINS_FULL] = { "There is no room for more pins. /reset forgets them all, and the conversation.",
+                           "钉住的内容已满。发送 /reset 会清除全部内容和对话。" },
     [NOTICE_DEAD] = { "I could not deal with this message, even after several tries. The operator has been told. "
                       "Please put it in another way.",
                       "这条消息多次尝试后仍无法处理，已通知管理员。请换一种说法再试。" },

@@ -27,6 +27,10 @@ enum notice {
     NOTICE_PROMPT_SET,
     NOTICE_PROMPT_CLEARED,
     NOTICE_PROMPT_IS,       /* %s */
+    NOTICE_PINNED,
+    NOTICE_PINS_ARE,        /* %s: a line each */
+    NOTICE_PINS_NONE,
+    NOTICE_PINS_FULL,
     NOTICE_DEAD,            /* a dead letter */
     NOTICE_INTERRUPTED,     /* behind the part of an answer that came */
     NOTICE_HELP_HEAD,       /* %s: bot's name */

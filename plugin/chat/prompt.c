@@ -50,6 +50,16 @@ static bool in_prompt(const struct entry *e, int64_t lead)
     return !e->pending && !e->noticed;
 }
 
+void prompt_front(struct buf *out, const char *pins, const char *summary)
+{
+    if (pins)
+        buf_addf(out, "[Pinned by the people of this conversation, to be remembered:\n%s]", pins);
+    if (pins && summary)
+        buf_addc(out, '\n');
+    if (summary)
+        buf_addf(out, "[Summary of the conversation so far: %s]", summary);
+}
+
 static void add_message(struct buf *out, const struct entry *e)
 {
     buf_adds(out, e->kind == STORE_PERSON ? "{\"role\":\"user\"" : "{\"role\":\"assistant\"");
@@ -60,12 +70,14 @@ static void add_message(struct buf *out, const struct entry *e)
     buf_adds(out, "\"}");
 }
 
-enum err_code prompt_build(struct buf *out, const struct history *h, const struct entry *from, int64_t lead,
-                           size_t *tokens_r)
+enum err_code prompt_build(struct buf *out, const char *front, const struct history *h, const struct entry *from,
+                           int64_t lead, size_t *tokens_r)
 {
     *tokens_r = 0;
     buf_addc(out, '[');
     size_t begin = out->len;
+    if (*front)
+        buf_addf(out, "{\"role\":\"user\",\"content\":\"%s\"}", front);
     for (const struct entry *e = from ? from : h->head; e; e = e->next) {
         if (e->kind == STORE_PERSON ? e->seq > lead : e->turn >= lead)
             break;

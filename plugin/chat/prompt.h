@@ -25,10 +25,17 @@ struct prompt_vars {
  * else stays as it stands. */
 enum err_code prompt_expand(struct buf *out, const char *text, const struct prompt_vars *vars);
 
+/* Appends what a conversation keeps when its turns are trimmed, as marked
+ * blocks of plain text. pins: a line each; both may be NULL. It stays the same
+ * from one trimming to the next, so that servers can cache it. */
+void prompt_front(struct buf *out, const char *pins, const char *summary);
+
 /* Appends the JSON array of messages for the turn that `lead` leads, without
  * the system prompt; entries before `from` (NULL: none) and behind the turn are
- * left out. *tokens_r: what they have, estimated. */
-enum err_code prompt_build(struct buf *out, const struct history *h, const struct entry *from, int64_t lead,
-                           size_t *tokens_r);
+ * left out. front, JSON-escaped, "" none, comes first, and as a message of the
+ * people: it is their words, and must have no more weight than those.
+ * *tokens_r: what the entries have. */
+enum err_code prompt_build(struct buf *out, const char *front, const struct history *h, const struct entry *from,
+                           int64_t lead, size_t *tokens_r);
 
 #endif

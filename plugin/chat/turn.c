@@ -15,9 +15,11 @@
 #include "plugin/chat/ending.h"
 #include "plugin/chat/prompt.h"
 #include "plugin/chat/quote.h"
+#include "plugin/chat/summary.h"
 #include "plugin/model/policy.h"
 #include "plugin/model/thought.h"
 #include "plugin/model/tokens.h"
+#include "plugin/model/vocabularies.h"
 
 /* A growing answer is sent whole with each edit, so edits get rarer as it
  * grows: every 64 bytes of text stretch the pause by a millisecond, which
@@ -43,8 +45,8 @@ struct turn {
     const char **answers;        /* their ids, borrowed, NULL-terminated; NULL if there is only one */
     int64_t ask;                 /* leads the questions of the prompt; another than lead with /retry */
     int64_t supersedes;
-    struct buf system, messages; /* of the request */
-    size_t system_tokens;        /* estimated */
+    struct buf system, front, messages; /* of the request; front: prompt_front() */
+    size_t fixed_tokens;         /* of system and front, which are never trimmed */
     const struct entry *from;    /* the first that the request shows; NULL: all */
     char person[PERSON_DIGITS + 1]; /* who asks, for the model's server */
     struct completion *completion;
@@ -99,6 +101,7 @@ static void turn_free(struct turn *t)
     free(t->answers);
     free_questions(&t->questions);
     buf_free(&t->system);
+    buf_free(&t->front);
     buf_free(&t->messages);
     buf_free(&t->text);
     buf_free(&t->thought);
@@ -164,6 +167,7 @@ static void ended(void *arg, const struct ending *end)
     update_history(ch, t, end);
     turn_free(t);
     turn_next(ch);
+    summary_next(ch);
     next_ready(ch->core);
 }
 
@@ -395,7 +399,7 @@ static void date_now(char out[64])
     strftime(out, 64, "%Y-%m-%d (%A)", &tm);
 }
 
-static void expand_system(struct turn *t)
+static void expand_system(const struct turn *t, struct buf *out)
 {
     struct channel *ch = t->ch;
     const struct channel_rule *rule = channel_rule(ch);
@@ -410,22 +414,56 @@ static void expand_system(struct turn *t)
         .bot = t->bot->name,
         .language = language_name(channel_language(ch, NULL)),
     };
-    struct buf system;
+    prompt_expand(out, text ? text : "", &vars);
+}
+
+/* Another model counts otherwise, and so do we with another vocabulary. */
+static void count_for_model(struct turn *t)
+{
+    struct channel *ch = t->ch;
+    bool changed = history_count_by(&ch->history, vocabularies_get(ch->core->vocabularies, t->model->vocabulary));
+    if (!changed && ch->calibrated_for && strcmp(ch->calibrated_for, t->model->name) == 0)
+        return;
+    ch->calibration = (struct calibration){ 0 };
+    free(ch->calibrated_for);
+    ch->calibrated_for = mem_dup(t->model->name);
+}
+
+/* Both parts stand before what is trimmed, and are never trimmed themselves. */
+static void write_fixed(struct turn *t)
+{
+    const struct store_channel *row = &t->ch->row;
+    const struct vocabulary *v = t->ch->history.vocabulary;
+    struct buf system, front;
     buf_init(&system, PROMPT_BYTES_MAX);
-    prompt_expand(&system, text ? text : "", &vars);
+    buf_init(&front, PROMPT_BYTES_MAX);
+    expand_system(t, &system);
+    prompt_front(&front, row->pins, row->summary);
     json_escape(&t->system, buf_str(&system), system.len);
-    t->system_tokens = tokens_estimate(buf_str(&system), system.len) + TOKENS_PER_MESSAGE;
+    json_escape(&t->front, buf_str(&front), front.len);
+    t->fixed_tokens = tokens_count(v, buf_str(&system), system.len) + tokens_count(v, buf_str(&front), front.len) +
+                      2 * TOKENS_PER_MESSAGE;
     buf_free(&system);
+    buf_free(&front);
+}
+
+/* What the history may have: as much as the bot is to remember, if the model takes it. */
+static size_t history_budget(const struct turn *t)
+{
+    size_t budget = model_budget(t->ch->core->env.models, t->model, &t->ch->calibration);
+    size_t wanted = (size_t)t->bot->history_tokens;
+    size_t left = budget > t->fixed_tokens ? budget - t->fixed_tokens : 0;
+    return left < wanted ? left : wanted;
 }
 
 static void lay_out(struct turn *t, struct completion_request *req)
 {
     size_t tokens;
     buf_reset(&t->messages);
-    prompt_build(&t->messages, &t->ch->history, t->from, t->ask, &tokens);
+    prompt_build(&t->messages, buf_str(&t->front), &t->ch->history, t->from, t->ask, &tokens);
     req->messages = buf_str(&t->messages);
     req->messages_len = t->messages.len;
-    req->tokens = t->system_tokens + tokens;
+    req->tokens = t->fixed_tokens + tokens;
 }
 
 /* The model takes less than the bot remembers: whole turns are left out of this
@@ -433,7 +471,7 @@ static void lay_out(struct turn *t, struct completion_request *req)
 static bool on_too_long(void *arg, struct completion_request *req, size_t max_tokens)
 {
     struct turn *t = arg;
-    size_t room = max_tokens > t->system_tokens ? max_tokens - t->system_tokens : 0;
+    size_t room = max_tokens > t->fixed_tokens ? max_tokens - t->fixed_tokens : 0;
     const struct entry *from = history_within(&t->ch->history, room, t->ask);
     size_t before = req->tokens;
     if (from == (t->from ? t->from : t->ch->history.head))
@@ -453,11 +491,13 @@ static void ask(struct turn *t)
         .model = t->model,
         .config = t->config,
         .flow = ch->name,
+        .own = &ch->calibration,
     };
     if (t->lead->sender && person_of(t->person, ch->core, ch->account, t->lead->sender))
         req.person = t->person;
-    expand_system(t);
-    history_trim(&ch->history, (size_t)t->bot->history_messages, (size_t)t->bot->history_tokens, t->ask);
+    count_for_model(t);
+    write_fixed(t);
+    summary_trim(ch, t->bot, history_budget(t), t->ask);
     lay_out(t, &req);
     req.system = buf_str(&t->system);
     if (buf_error(&t->system) || buf_error(&t->messages)) {
@@ -603,6 +643,7 @@ static struct turn *turn_new(struct channel *ch, const struct bot_conf *bot)
     t->bot = bot;
     t->model = own ? own : rule->model_ref;
     buf_init(&t->system, PROMPT_BYTES_MAX);
+    buf_init(&t->front, PROMPT_BYTES_MAX);
     buf_init(&t->messages, PROMPT_BYTES_MAX);
     buf_init(&t->text, COMPLETION_TEXT_BYTES_MAX);
     buf_init(&t->thought, THOUGHT_BYTES_MAX);

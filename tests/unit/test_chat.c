@@ -13,6 +13,7 @@
 
 #include "plugin/adapter.h"
 #include "plugin/base/mem.h"
+#include "plugin/base/metric.h"
 #include "plugin/chat/chat.h"
 #include "plugin/chat/person.h"
 #include "plugin/model/completion.h"
@@ -192,6 +193,7 @@ static void open_world(struct world *w)
 }
 
 struct setup {
+    const char *model;    /* NULL: "p" */
     const char *bot;      /* more settings of the bot */
     const char *on_doubt; /* NULL: "drop" */
     unsigned caps;
@@ -208,11 +210,16 @@ static struct world *world_new(const struct setup *s)
     fprintf(f,
             "models = ( { name = \"p\"; api = \"practice\"; retries = 0;\n"
             "             practice = { delay_ms = 0; chunk_ms = 0; }; },\n"
-            "           { name = \"other\"; api = \"practice\"; practice = { delay_ms = 0; chunk_ms = 0; }; } );\n"
-            "bots = ( { name = \"bo\"; model = \"p\"; %s } );\n"
+            "           { name = \"other\"; api = \"practice\"; practice = { delay_ms = 0; chunk_ms = 0; }; },\n"
+            "           { name = \"small\"; api = \"practice\"; context_tokens = 300; max_tokens = 100;\n"
+            "             practice = { delay_ms = 0; chunk_ms = 0; }; },\n"
+            "           { name = \"slow\"; api = \"practice\"; practice = { delay_ms = 600000; }; },\n"
+            "           { name = \"broken\"; api = \"practice\"; retries = 0;\n"
+            "             practice = { delay_ms = 0; chunk_ms = 0; fail_rate = 1.0; }; } );\n"
+            "bots = ( { name = \"bo\"; model = \"%s\"; %s } );\n"
             "accounts = ( { name = \"web\"; adapter = \"fake\"; on_doubt = \"%s\"; } );\n"
             "channels = ( { match = \"web:*\"; bot = \"bo\"; } );\n",
-            s->bot ? s->bot : "", s->on_doubt ? s->on_doubt : "drop");
+            s->model ? s->model : "p", s->bot ? s->bot : "", s->on_doubt ? s->on_doubt : "drop");
     fclose(f);
     w->ops = (struct adapter_ops){ .abi = ADAPTER_ABI, .name = "fake", .accepted = on_accepted, .silent = on_silent,
                                    .send = on_send, .edit = on_edit, .fetch = on_fetch };
@@ -643,6 +650,141 @@ static void people_keep_their_pseudonyms(void **state)
     world_free(w);
 }
 
+/* --- what is remembered of older turns --- */
+static void wait_for_metric(struct world *w, enum metric m, int64_t at_least)
+{
+    for (int i = 0; i < TURNS_MAX && metric_get(m) < at_least; i++)
+        loop_turn(w->loop, true);
+    assert_true(metric_get(m) >= at_least);
+}
+
+static const char *asked_for_history(struct world *w, const char *id)
+{
+    size_t n = count(w, "final");
+    say(w, id, "#history");
+    wait_for(w, "final", n + 1);
+    return nth(w, "final", n)->text;
+}
+
+/* Turns of two messages each, of which four are remembered. */
+static struct world *world_with_summaries(const char *model)
+{
+    char bot[128];
+    snprintf(bot, sizeof bot, "history_messages = 4; summary_model = \"%s\";", model);
+    return world_new(&(struct setup){ .bot = bot, .caps = STORED });
+}
+
+static void say_turns(struct world *w, int from, int to)
+{
+    for (int i = from; i <= to; i++) {
+        char id[16], text[64];
+        size_t n = count(w, "final");
+        snprintf(id, sizeof id, "t%d", i);
+        snprintf(text, sizeof text, "#echo heron %d", i);
+        say(w, id, text);
+        wait_for(w, "final", n + 1);
+    }
+}
+
+#define FRONT "2. user: [Summary of the conversation so far: "
+
+static void older_turns_are_summarised(void **state)
+{
+    (void)state;
+    int64_t made = metric_get(METRIC_SUMMARIES);
+    struct world *w = world_with_summaries("other");
+    say_turns(w, 1, 2);
+    assert_null(strstr(asked_for_history(w, "a"), "Summary")); /* the first turn goes here; its summary comes after */
+    wait_for_metric(w, METRIC_SUMMARIES, made + 1);
+    const char *shown = asked_for_history(w, "b");
+    assert_non_null(strstr(shown, FRONT "heron 1")); /* the practice model echoes what it was to summarise */
+    wait_for_metric(w, METRIC_SUMMARIES, made + 2);
+    settle(w);
+    restart(w);
+    shown = asked_for_history(w, "c");
+    assert_non_null(strstr(shown, FRONT));
+    assert_null(strstr(shown, "#echo heron 1")); /* not once more beside its summary */
+    say(w, "d", "/reset");
+    wait_for(w, "final", 2);
+    assert_null(strstr(asked_for_history(w, "e"), "Summary"));
+    settle(w);
+    restart(w);
+    assert_null(strstr(asked_for_history(w, "f"), "Summary"));
+    world_free(w);
+}
+
+static void a_summary_that_fails_changes_nothing(void **state)
+{
+    (void)state;
+    int64_t failed = metric_get(METRIC_SUMMARY_ERRORS), made = metric_get(METRIC_SUMMARIES);
+    struct world *w = world_with_summaries("broken");
+    say_turns(w, 1, 3);
+    wait_for_metric(w, METRIC_SUMMARY_ERRORS, failed + 1);
+    assert_null(strstr(asked_for_history(w, "a"), "Summary"));
+    wait_for_metric(w, METRIC_SUMMARY_ERRORS, failed + 2); /* tried again with the next that went */
+    say_turns(w, 4, 6);
+    assert_int_equal(metric_get(METRIC_SUMMARIES), made);
+    settle(w);
+    restart(w);
+    assert_non_null(strstr(asked_for_history(w, "b"), "heron 6"));
+    world_free(w);
+}
+
+static void no_answer_waits_for_a_summary(void **state)
+{
+    (void)state;
+    struct world *w = world_with_summaries("slow");
+    say_turns(w, 1, 8); /* the first summary is still being made */
+    say(w, "r", "/reset"); /* and is given up */
+    wait_for(w, "final", 9);
+    say_turns(w, 9, 12);
+    world_free(w); /* with one being made */
+}
+
+static void a_small_context_is_kept_to(void **state)
+{
+    (void)state;
+    int64_t made = metric_get(METRIC_SUMMARIES);
+    struct world *w = world_new(&(struct setup){ .caps = STORED, .model = "small", .bot = "summary_model = \"other\";" });
+    for (int i = 0; i < 3; i++) {
+        say(w, (const char *const[]){ "1", "2", "3" }[i], "#len 300"); /* about 60 tokens each, where 160 fit beside the answer */
+        wait_for(w, "final", (size_t)i + 1);
+    }
+    wait_for_metric(w, METRIC_SUMMARIES, made + 1);
+    world_free(w);
+}
+
+static void pins_stay(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .bot = "history_messages = 2;", .caps = STORED });
+    char long_text[5000] = "/pin ";
+    say(w, "1", "/pin");
+    wait_for(w, "final", 1);
+    assert_non_null(strstr(nth(w, "final", 0)->text, "Nothing is pinned"));
+    say(w, "2", "/pin the word is\nheron");
+    say(w, "3", "/钉住 白鹭");
+    wait_for(w, "final", 3);
+    assert_non_null(strstr(nth(w, "final", 1)->text, "Pinned."));
+    assert_non_null(strstr(nth(w, "final", 2)->text, "已钉住"));
+    memset(long_text + 5, 'x', sizeof(long_text) - 6);
+    say(w, "4", long_text);
+    wait_for(w, "final", 4);
+    assert_non_null(strstr(nth(w, "final", 3)->text, "no room"));
+    settle(w);
+    restart(w);
+    say_turns(w, 1, 4);
+    const char *shown = asked_for_history(w, "5");
+    assert_non_null(strstr(shown, "2. user: [Pinned by the people of this conversation"));
+    say(w, "6", "/pin");
+    wait_for(w, "final", 6);
+    assert_non_null(strstr(nth(w, "final", 5)->text, "Pinned here:\n\n- the word is heron\n- 白鹭"));
+    say(w, "7", "/reset");
+    wait_for(w, "final", 7);
+    assert_null(strstr(asked_for_history(w, "8"), "Pinned"));
+    world_free(w);
+}
+
 static void history_is_there_after_a_restart(void **state)
 {
     (void)state;
@@ -666,7 +808,7 @@ static void only_administrators_command(void **state)
     assert_non_null(strstr(nth(w, "final", 0)->text, "administrator"));
     say_as(w, "c", "root", "2", "/model nonsense", true);
     wait_for(w, "final", 2);
-    assert_non_null(strstr(nth(w, "final", 1)->text, "p, other"));
+    assert_non_null(strstr(nth(w, "final", 1)->text, "p, other, small, slow, broken"));
     say_as(w, "c", "root", "3", "/model other", true);
     wait_for(w, "final", 3);
     say_as(w, "c", "root", "4", "/prompt You are a heron.", true);
@@ -883,6 +1025,11 @@ int main(void)
         cmocka_unit_test(reset_forgets_also_over_a_restart),
         cmocka_unit_test(people_keep_their_pseudonyms),
         cmocka_unit_test(history_is_there_after_a_restart),
+        cmocka_unit_test(older_turns_are_summarised),
+        cmocka_unit_test(a_summary_that_fails_changes_nothing),
+        cmocka_unit_test(no_answer_waits_for_a_summary),
+        cmocka_unit_test(a_small_context_is_kept_to),
+        cmocka_unit_test(pins_stay),
         cmocka_unit_test(only_administrators_command),
         cmocka_unit_test(what_was_not_answered_is_asked_again),
         cmocka_unit_test(a_message_that_kills_us_is_buried),

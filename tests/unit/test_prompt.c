@@ -9,6 +9,9 @@
 #include <string.h>
 
 #include "plugin/chat/prompt.h"
+#include "plugin/model/bpe.h"
+#include "plugin/model/tokens.h"
+#include "tests/unit/vocabulary_fake.h"
 
 static struct entry *person(struct history *h, int64_t seq, const char *text, enum store_outcome outcome, unsigned flags)
 {
@@ -22,14 +25,19 @@ static void bot(struct history *h, int64_t seq, int64_t turn, const char *text)
     history_add(h, &m, NULL);
 }
 
-static void assert_prompt(const struct history *h, int64_t lead, const char *want)
+static void assert_front_prompt(const char *front, const struct history *h, int64_t lead, const char *want)
 {
     struct buf out;
     buf_init(&out, PROMPT_BYTES_MAX);
     size_t tokens;
-    assert_int_equal(prompt_build(&out, h, NULL, lead, &tokens), ERR_OK);
+    assert_int_equal(prompt_build(&out, front, h, NULL, lead, &tokens), ERR_OK);
     assert_string_equal(buf_str(&out), want);
     buf_free(&out);
+}
+
+static void assert_prompt(const struct history *h, int64_t lead, const char *want)
+{
+    assert_front_prompt("", h, lead, want);
 }
 
 #define U(t) "{\"role\":\"user\",\"content\":\"" t "\"}"
@@ -154,12 +162,12 @@ static void trimming_drops_whole_turns_at_the_edge(void **state)
         person(&h, 10 * i + 1, "q", STORE_ANSWERED, STORE_ADDRESSED);
         bot(&h, 10 * i + 2, 10 * i + 1, "a");
     }
-    history_trim(&h, 8, SIZE_MAX / 100, 31); /* exactly full: nothing happens */
+    history_trim(&h, 8, SIZE_MAX / 100, 31, NULL, NULL); /* exactly full: nothing happens */
     assert_int_equal(h.count, 8);
-    history_trim(&h, 7, SIZE_MAX / 100, 31); /* one over: down to 75 % of 7, in whole turns */
+    history_trim(&h, 7, SIZE_MAX / 100, 31, NULL, NULL); /* one over: down to 75 % of 7, in whole turns */
     assert_int_equal(h.count, 4);
     assert_int_equal(h.head->seq, 21);
-    history_trim(&h, 1, 1, 21); /* what is being asked stays, whatever the budget */
+    history_trim(&h, 1, 1, 21, NULL, NULL); /* what is being asked stays, whatever the budget */
     assert_int_equal(h.count, 4);
     history_clear(&h);
     assert_int_equal(h.tokens, 0);
@@ -186,13 +194,96 @@ static void a_smaller_model_is_given_fewer_turns(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_int_equal(history_within(&h, cases[i].max_tokens, 31)->seq, cases[i].from);
     buf_init(&out, PROMPT_BYTES_MAX);
-    prompt_build(&out, &h, history_within(&h, h.tokens - 2 * turn, 31), 31, &tokens);
+    prompt_build(&out, "", &h, history_within(&h, h.tokens - 2 * turn, 31), 31, &tokens);
     assert_string_equal(buf_str(&out), "[" U("q") "," A("a") "," U("now") "]");
     assert_int_equal(tokens, h.tokens - 2 * turn);
     assert_int_equal(h.count, 7); /* nothing is dropped */
     buf_free(&out);
     history_clear(&h);
     assert_null(history_within(&h, 0, 1));
+}
+
+static void gone(void *arg, const struct entry *e)
+{
+    buf_addf(arg, "%lld:%lld ", (long long)e->seq, (long long)history_place(e));
+}
+
+static void what_is_trimmed_is_told_in_order(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    struct buf told;
+    buf_init(&told, 1024);
+    for (int64_t i = 0; i < 4; i++) {
+        person(&h, 10 * i + 1, "q", STORE_ANSWERED, STORE_ADDRESSED);
+        bot(&h, 10 * i + 2, 10 * i + 1, "a");
+    }
+    history_trim(&h, 6, SIZE_MAX / 100, 31, gone, &told);
+    assert_string_equal(buf_str(&told), "1:1 2:1 11:11 12:11 ");
+    assert_int_equal(h.count, 4);
+    buf_free(&told);
+    history_clear(&h);
+}
+
+static void what_is_kept_stands_in_front_as_a_message_of_people(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pins, *summary, *want;
+    } cases[] = {
+        { NULL, NULL, "" },
+        { "- a\n- b", NULL, "[Pinned by the people of this conversation, to be remembered:\n- a\n- b]" },
+        { NULL, "They met.", "[Summary of the conversation so far: They met.]" },
+        { "- a", "They met.", "[Pinned by the people of this conversation, to be remembered:\n- a]\n"
+                              "[Summary of the conversation so far: They met.]" },
+    };
+    struct history h = { 0 };
+    person(&h, 1, "q", STORE_PENDING, STORE_ADDRESSED);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buf front;
+        buf_init(&front, PROMPT_BYTES_MAX);
+        prompt_front(&front, cases[i].pins, cases[i].summary);
+        assert_string_equal(buf_str(&front), cases[i].want);
+        buf_free(&front);
+    }
+    assert_front_prompt("[\\\"front\\\"]", &h, 1, "[" U("[\\\"front\\\"]\\nq") "]");
+    history_clear(&h);
+    assert_front_prompt("[front]", &h, 1, "[" U("[front]") "]");
+}
+
+/* A vocabulary that knows "ab" and " ab" as one token each. */
+static struct vocabulary *some_vocabulary(void)
+{
+    static const char *const tokens[] = { "ab", " ab", NULL };
+    struct vocabulary *v;
+    struct buf file;
+    buf_init(&file, VOCABULARY_FAKE_MAX);
+    vocabulary_fake(&file, 0, tokens);
+    assert_int_equal(vocabulary_parse(file.data, file.len, "fake", &v, NULL), ERR_OK);
+    buf_free(&file);
+    return v;
+}
+
+static void tokens_are_counted_by_the_vocabulary(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    struct vocabulary *v = some_vocabulary();
+    struct store_msg named = { .seq = 2, .kind = STORE_PERSON, .text = "ab \"ab\"\n" };
+    person(&h, 1, "ab ab", STORE_ANSWERED, STORE_ADDRESSED);
+    size_t estimated = h.tokens;
+    assert_int_equal(estimated, tokens_estimate("ab ab", 5) + TOKENS_PER_MESSAGE);
+    history_count_by(&h, v);
+    assert_int_equal(h.tokens, 2 + TOKENS_PER_MESSAGE);
+    /* Counted as it is added and counted again later is the same. */
+    size_t added = history_add(&h, &named, "ab")->tokens;
+    assert_int_equal(added, vocabulary_count(v, "ab: ab \"ab\"\n", 12) + TOKENS_PER_MESSAGE);
+    history_count_by(&h, NULL);
+    history_count_by(&h, v);
+    assert_int_equal(h.tokens, 2 + TOKENS_PER_MESSAGE + added);
+    history_clear(&h);
+    assert_int_equal(h.tokens, 0);
+    vocabulary_free(&v);
 }
 
 static void variables(void **state)
@@ -232,6 +323,9 @@ int main(void)
         cmocka_unit_test(quoted_thoughts_are_not_sent),
         cmocka_unit_test(trimming_drops_whole_turns_at_the_edge),
         cmocka_unit_test(a_smaller_model_is_given_fewer_turns),
+        cmocka_unit_test(what_is_trimmed_is_told_in_order),
+        cmocka_unit_test(what_is_kept_stands_in_front_as_a_message_of_people),
+        cmocka_unit_test(tokens_are_counted_by_the_vocabulary),
         cmocka_unit_test(variables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
