@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "plugin/base/clock.h"
 #include "plugin/model/bpe.h"
 #include "plugin/model/bpe_split.h"
+#include "plugin/model/vocabularies.h"
 #include "tests/unit/vocabulary_fake.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -272,6 +274,49 @@ static void files(void **state)
     buf_free(&file);
 }
 
+static void write_vocabulary(const char *name, const char *const *tokens)
+{
+    struct buf file;
+    buf_init(&file, VOCABULARY_FAKE_MAX);
+    vocabulary_fake(&file, 0, tokens);
+    FILE *f = fopen(name, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(file.data, 1, file.len, f), file.len);
+    fclose(f);
+    buf_free(&file);
+}
+
+static void a_file_is_read_once_until_it_changes(void **state)
+{
+    (void)state;
+    static const char *const few[] = { "ab", NULL }, *const more[] = { "ab", "abc", NULL };
+    char name[] = "/tmp/warbler-vocabulary-XXXXXX";
+    int fd = mkstemp(name);
+    assert_true(fd >= 0);
+    close(fd);
+    struct vocabularies *vs = vocabularies_new();
+    assert_null(vocabularies_get(vs, NULL));
+    assert_null(vocabularies_get(vs, name)); /* empty */
+    write_vocabulary(name, few);
+    assert_null(vocabularies_get(vs, name)); /* as it was read */
+    vocabularies_refresh(vs);
+    const struct vocabulary *first = vocabularies_get(vs, name);
+    assert_non_null(first);
+    vocabularies_refresh(vs);
+    assert_ptr_equal(vocabularies_get(vs, name), first);
+    write_vocabulary(name, more);
+    assert_ptr_equal(vocabularies_get(vs, name), first);
+    vocabularies_refresh(vs);
+    const struct vocabulary *second = vocabularies_get(vs, name);
+    assert_int_equal(vocabulary_count(second, "abc", 3), 1);
+    assert_int_equal(vocabulary_count(first, "abc", 3), 2); /* histories still know it */
+    unlink(name);
+    vocabularies_refresh(vs);
+    assert_null(vocabularies_get(vs, name));
+    vocabularies_free(&vs);
+    assert_null(vs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +327,7 @@ int main(void)
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(a_byte_that_is_no_token_is_refused),
         cmocka_unit_test(files),
+        cmocka_unit_test(a_file_is_read_once_until_it_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
