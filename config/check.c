@@ -6,6 +6,7 @@
 #include "config/checks.h"
 #include "config/glob.h"
 #include "config/nearest.h"
+#include "config/price_text.h"
 #include "config/read.h"
 #include "config/tables.h"
 #include "plugin/base/mem.h"
@@ -448,6 +449,42 @@ static void warn_if_all_disabled(const struct check *k)
     problem_warning(k->problems, read_place_of(k->root, "accounts"), "all accounts are switched off: enabled = false");
 }
 
+/* --- prices --------------------------------------------------------------- */
+
+/* A token's price must be a whole number of 10^-12: nothing is lost by rounding. */
+static void check_exact(const struct check *k, struct place where, const char *name, const char *text, int64_t unit)
+{
+    int64_t amount;
+
+    if (text && price_text_amount(text, &amount) && amount % unit != 0)
+        problem_error(k->problems, where, "%s is too fine: for one token it comes to more than %d places; write it for "
+                      "another unit", name, MONEY_PLACES);
+}
+
+static void check_amounts(const struct check *k, const config_setting_t *entry, const struct price_amounts *a,
+                          int64_t unit)
+{
+    const struct {
+        const char *name, *text;
+    } all[] = { { "input", a->input }, { "cached_input", a->cached_input }, { "cache_write", a->cache_write },
+                { "output", a->output }, { "reasoning", a->reasoning } };
+
+    for (size_t i = 0; i < sizeof all / sizeof *all && config_setting_is_group(entry); i++)
+        check_exact(k, read_place_of(entry, all[i].name), all[i].name, all[i].text, unit);
+}
+
+static void check_price(const struct check *k, size_t i)
+{
+    const struct price_conf *p = &k->c->prices[i];
+    const config_setting_t *entry = entry_of(k, "prices", i), *above = NULL;
+
+    check_amounts(k, entry, &p->amounts, p->unit);
+    if (config_setting_is_group(entry))
+        above = config_setting_get_member(entry, "above");
+    for (size_t s = 0; s < p->n_above; s++)
+        check_amounts(k, config_setting_get_elem(above, (unsigned)s), &p->above[s].amounts, p->unit);
+}
+
 /* --- all ------------------------------------------------------------------ */
 
 static void check_references(const struct check *k)
@@ -463,6 +500,8 @@ static void check_references(const struct check *k)
         resolve_bot(k, i);
     for (size_t i = 0; i < c->n_channels; i++)
         resolve_rule(k, i);
+    for (size_t i = 0; i < c->n_prices; i++)
+        check_price(k, i);
 }
 
 /* Only of a configuration without errors: every name and reference is there. */

@@ -12,11 +12,14 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "config/price_text.h"
 #include "plugin/base/json.h"
 #include "plugin/base/utf8.h"
 
 #define PATTERN_MESSAGE_BYTES 256 /* PCRE2 promises that its messages fit */
 #define NAME_POINTS_MAX 64
+#define CURRENCY_LETTERS_MIN 3
+#define CURRENCY_LETTERS_MAX 8
 
 static bool has_blank_or_control(const char *s)
 {
@@ -211,6 +214,54 @@ enum err_code check_command(const char *value, struct err *e)
 
     if (name == 0 || value[name] != '=' || has_blank_or_control(value))
         return err_set(e, ERR_INVALID, "must be like \"help=hilfe,aide\" (more names) or \"retry=\" (off), without blanks");
+    return ERR_OK;
+}
+
+enum err_code check_amount(const char *value, struct err *e)
+{
+    int64_t amount;
+
+    if (!price_text_amount(value, &amount))
+        return err_set(e, ERR_INVALID, "must be an amount of money such as \"2.50\": digits, and if need be a point and at "
+                       "most %d more", MONEY_PLACES);
+    return ERR_OK;
+}
+
+enum err_code check_currency(const char *value, struct err *e)
+{
+    size_t len = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+    if (value[len] || len < CURRENCY_LETTERS_MIN || len > CURRENCY_LETTERS_MAX)
+        return err_set(e, ERR_INVALID, "must be a currency's short name, such as \"USD\", \"EUR\" or \"CNY\"");
+    return ERR_OK;
+}
+
+enum err_code check_tier(const char *value, struct err *e)
+{
+    size_t name;
+    int64_t factor;
+
+    if (!price_text_tier(value, &name, &factor))
+        return err_set(e, ERR_INVALID, "must be a tier and its factor, from 0 to 1000, such as \"flex=0.5\"");
+    return ERR_OK;
+}
+
+enum err_code check_hours(const char *value, struct err *e)
+{
+    struct price_hours hours;
+
+    if (!price_text_hours(value, &hours))
+        return err_set(e, ERR_INVALID, "must be hours, how far their clock is ahead of UTC, and a factor from 0 to 1000: "
+                       "\"00:30-08:30+08:00=0.5\"");
+    return ERR_OK;
+}
+
+enum err_code check_date(const char *value, struct err *e)
+{
+    int64_t ms;
+
+    if (!price_text_date(value, &ms))
+        return err_set(e, ERR_INVALID, "must be a date such as \"2026-08-01\"");
     return ERR_OK;
 }
 

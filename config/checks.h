@@ -19,6 +19,11 @@ enum err_code check_vocabulary(const char *value, struct err *e);   /* check_fil
 enum err_code check_command(const char *value, struct err *e);      /* "name=alias,alias" or "name=" */
 enum err_code check_api_version(const char *value, struct err *e);  /* what may stand in a URL's query */
 enum err_code check_template_part(const char *value, struct err *e); /* has {text}, once */
+enum err_code check_amount(const char *value, struct err *e);       /* money: "2.50" */
+enum err_code check_currency(const char *value, struct err *e);     /* [A-Z]{3,8} */
+enum err_code check_tier(const char *value, struct err *e);         /* these three as price_text.h reads them */
+enum err_code check_hours(const char *value, struct err *e);
+enum err_code check_date(const char *value, struct err *e);
 
 /* Members of a request as the chat-completions reference, section 2, has them. All but
  * the first are given JSON objects. */

@@ -130,6 +130,30 @@ struct channel_rule {
     int line;
 };
 
+/* Amounts as written, of the currency for `unit` tokens; price_text.h reads
+ * them, plugin/model/price.h says what they come to. */
+struct price_amounts {
+    char *input, *cached_input, *cache_write, *output, *reasoning; /* NULL: not set */
+};
+
+struct price_step { /* what is different in long requests */
+    int64_t tokens; /* prompts of more than these */
+    struct price_amounts amounts;
+};
+
+struct price_conf {
+    char *model;    /* glob over the server's name of the model, and ours */
+    char *currency;
+    int64_t unit;   /* tokens */
+    struct price_amounts amounts;
+    char *request;          /* for each request, NULL: nothing */
+    struct strings tiers;   /* "flex=0.5" */
+    struct price_step *above;
+    size_t n_above;
+    char *valid_from;       /* "2026-08-01" or NULL */
+    struct strings hours;   /* "00:30-08:30+08:00=0.5" */
+};
+
 struct config {
     char *file;      /* as given */
     char *data_dir;
@@ -151,6 +175,8 @@ struct config {
     size_t n_accounts;
     struct channel_rule *channels;
     size_t n_channels;
+    struct price_conf *prices;
+    size_t n_prices;
     unsigned refs; /* private */
 };
 

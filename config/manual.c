@@ -94,8 +94,10 @@ static void describe_default(struct buf *out, const struct setting *s)
     if (s->type == SETTING_GROUP)
         return;
     buf_adds(out, "; ");
-    if (s->required || s->type == SETTING_LIST) {
+    if (s->required) {
         buf_adds(out, "required");
+    } else if (s->type == SETTING_LIST) {
+        buf_adds(out, "default ()");
     } else if (s->fallback) {
         buf_adds(out, "default ");
         describe_value(out, s, s->fallback);
@@ -147,7 +149,7 @@ static void print_table(FILE *out, const struct setting *table, const char *with
             buf_free(&line);
         }
         fputc('\n', out);
-        if (s->type == SETTING_GROUP) {
+        if (s->type == SETTING_GROUP || (s->type == SETTING_LIST && table != config_settings)) {
             char prefix[TITLE_BYTES];
 
             snprintf(prefix, sizeof prefix, "%s%s.", within, s->name);

@@ -198,6 +198,8 @@ static void print_accounts(struct sample *s, const struct config_adapter *adapte
 
 static void print_list(struct sample *s, const struct setting *list, const struct config_adapter *adapters)
 {
+    s->commented = !list->required;
+    begin(s);
     fprintf(s->out, "%s = (\n", list->name);
     open_bracket(s);
     if (list->open) {
@@ -211,6 +213,7 @@ static void print_list(struct sample *s, const struct setting *list, const struc
     }
     s->depth--;
     line(s, ");");
+    s->commented = false;
 }
 
 void config_print_defaults(FILE *out, const struct config_adapter *adapters)

@@ -10,6 +10,8 @@
 #define BOT(field) offsetof(struct bot_conf, field)
 #define ACCOUNT(field) offsetof(struct account_conf, field)
 #define CHANNEL(field) offsetof(struct channel_rule, field)
+#define PRICE(field) offsetof(struct price_conf, field)
+#define STEP(field) offsetof(struct price_step, field)
 
 #define HOUR_MS 3600e3
 #define NAME_BYTES_MAX 256 /* 64 characters of any kind */
@@ -20,6 +22,8 @@ SIDE_BY_SIDE(models);
 SIDE_BY_SIDE(bots);
 SIDE_BY_SIDE(accounts);
 SIDE_BY_SIDE(channels);
+SIDE_BY_SIDE(prices);
+_Static_assert(PRICE(n_above) == PRICE(above) + sizeof(void *), "above and its count");
 
 /* Each in the order of its enum. */
 static const char *const level_names[] = { "error", "warn", "info", "debug", NULL };
@@ -308,6 +312,59 @@ const struct setting channel_settings[] = {
     SETTING_END
 };
 
+/* --- prices --------------------------------------------------------------- */
+
+static const struct setting step_settings[] = {
+    { "tokens", SETTING_INT, .offset = STEP(tokens), .required = true, .min = 1, .max = 1e9, .example = "200000",
+      .help = "These prices hold for requests with more prompt tokens than this." },
+    { "input", SETTING_STRING, .offset = STEP(amounts.input), .check = check_amount, .example = "5.00",
+      .help = "Instead of the input above, and so on; what is not set here stays." },
+    { "cached_input", SETTING_STRING, .offset = STEP(amounts.cached_input), .check = check_amount, .example = "0.50",
+      .help = "Prompt tokens that the server had cached." },
+    { "cache_write", SETTING_STRING, .offset = STEP(amounts.cache_write), .check = check_amount, .example = "6.25",
+      .help = "Prompt tokens that the server wrote to its cache." },
+    { "output", SETTING_STRING, .offset = STEP(amounts.output), .check = check_amount, .example = "15.00",
+      .help = "Tokens of the answer." },
+    { "reasoning", SETTING_STRING, .offset = STEP(amounts.reasoning), .check = check_amount, .example = "15.00",
+      .help = "Tokens of the reasoning before the answer." },
+    SETTING_END
+};
+
+const struct setting price_settings[] = {
+    { "model", SETTING_STRING, .offset = PRICE(model), .required = true, .max = 256, .check = check_glob,
+      .example = "gpt-4o*",
+      .help = "Which models: a pattern over the server's own name of the model, and over its name in models. The longest "
+              "pattern that matches counts." },
+    { "currency", SETTING_STRING, .offset = PRICE(currency), .check = check_currency, .fallback = "USD",
+      .help = "The currency of the amounts, which are written as texts, such as \"2.50\"." },
+    { "unit", SETTING_INT, .offset = PRICE(unit), .min = 1, .max = 1e9, .fallback = "1000000",
+      .help = "For how many tokens the amounts are." },
+    { "input", SETTING_STRING, .offset = PRICE(amounts.input), .check = check_amount, .fallback = "0", .example = "2.50",
+      .help = "Prompt tokens." },
+    { "cached_input", SETTING_STRING, .offset = PRICE(amounts.cached_input), .check = check_amount, .example = "1.25",
+      .help = "Prompt tokens that the server had cached. If not set: as input." },
+    { "cache_write", SETTING_STRING, .offset = PRICE(amounts.cache_write), .check = check_amount, .example = "3.125",
+      .help = "Prompt tokens that the server wrote to its cache. If not set: as input." },
+    { "output", SETTING_STRING, .offset = PRICE(amounts.output), .check = check_amount, .fallback = "0",
+      .example = "10.00", .help = "Tokens of the answer." },
+    { "reasoning", SETTING_STRING, .offset = PRICE(amounts.reasoning), .check = check_amount, .example = "10.00",
+      .help = "Tokens of the reasoning before the answer. If not set: as output." },
+    { "request", SETTING_STRING, .offset = PRICE(request), .check = check_amount, .example = "0.005",
+      .help = "For each request, whatever its length; tiers and hours leave it as it is." },
+    { "tiers", SETTING_STRINGS, .offset = PRICE(tiers), .max = 16, .fallback = "()", .check = check_tier,
+      .example = "(\"flex=0.5\", \"priority=2\")",
+      .help = "What the amounts are multiplied by if the answer says that it came from this service tier." },
+    { "above", SETTING_LIST, .offset = PRICE(above), .group = step_settings, .item = "step",
+      .item_size = sizeof(struct price_step), .example = "({ tokens = 200000; input = \"5.00\"; output = \"15.00\"; })",
+      .help = "Other amounts for long requests: the step with the most tokens that the prompt has more of." },
+    { "valid_from", SETTING_STRING, .offset = PRICE(valid_from), .check = check_date, .example = "2026-08-01",
+      .help = "The first day of these prices, by UTC. Among entries with the same pattern the newest that has begun counts." },
+    { "hours", SETTING_STRINGS, .offset = PRICE(hours), .max = 16, .fallback = "()", .check = check_hours,
+      .example = "(\"00:30-08:30+08:00=0.5\")",
+      .help = "What the amounts are multiplied by at these hours of the day, on a clock that is so far ahead of UTC." },
+    SETTING_END
+};
+
 /* --- the file ------------------------------------------------------------- */
 
 static const struct setting listen_settings[] = {
@@ -354,5 +411,10 @@ const struct setting config_settings[] = {
       .item = "channel",
       .item_size = sizeof(struct channel_rule), .example = "( { match = \"web:*\"; bot = \"assistant\"; } )",
       .help = "Which bot speaks where. The first rule that matches counts; where none does, nobody answers." },
+    { "prices", SETTING_LIST, .offset = CONFIG(prices), .group = price_settings, .item = "price",
+      .item_size = sizeof(struct price_conf),
+      .example = "( { model = \"gpt-4o*\"; input = \"2.50\"; output = \"10.00\"; } )",
+      .help = "What models cost, for `warbler usage`, the metrics and limits. A cost that the server itself names counts "
+              "instead." },
     SETTING_END
 };

@@ -10,6 +10,7 @@ extern const struct setting model_settings[];   /* into struct model_conf */
 extern const struct setting bot_settings[];     /* into struct bot_conf */
 extern const struct setting account_settings[]; /* what every account has; into struct account_conf */
 extern const struct setting channel_settings[]; /* into struct channel_rule */
+extern const struct setting price_settings[];   /* into struct price_conf */
 
 /* Names of the bits of enum trigger_kind, in their order; NULL-terminated. */
 extern const char *const trigger_names[];

@@ -212,6 +212,64 @@ int64_t json_int(const cJSON *obj, const char *key, int64_t fallback)
     return (int64_t)d;
 }
 
+/* --- members as they are written --- */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static size_t skip_blanks(const char *s, size_t len, size_t i)
+{
+    while (i < len && is_blank(s[i]))
+        i++;
+    return i;
+}
+
+/* Returns the index behind the value at i, or len if it does not end. */
+static size_t skip_value(const char *s, size_t len, size_t i)
+{
+    size_t depth = 0;
+    bool odd = false;
+    for (; i < len; i++) {
+        bool closes = s[i] == '}' || s[i] == ']';
+        if (depth == 0 && (closes || s[i] == ',' || is_blank(s[i])))
+            return i;
+        if (s[i] == '"')
+            i = skip_string(s, len, i + 1, &odd);
+        else if (s[i] == '{' || s[i] == '[')
+            depth++;
+        depth -= closes;
+        if (depth == 0 && i < len && (closes || s[i] == '"'))
+            return i + 1;
+    }
+    return len;
+}
+
+bool json_member(const char *text, size_t len, const char *key, const char **at_r, size_t *len_r)
+{
+    size_t i = skip_blanks(text, len, 0), key_len = strlen(key);
+    bool odd = false;
+    for (char before = '{'; i < len && text[i] == before; before = ',') {
+        size_t name = skip_blanks(text, len, i + 1) + 1;
+        if (name > len || text[name - 1] != '"')
+            return false;
+        size_t end = skip_string(text, len, name, &odd);
+        size_t value = skip_blanks(text, len, end + 1); /* at the colon */
+        if (value >= len || text[value] != ':')
+            return false;
+        value = skip_blanks(text, len, value + 1);
+        i = skip_value(text, len, value);
+        if (end - name == key_len && memcmp(text + name, key, key_len) == 0) {
+            *at_r = text + value;
+            *len_r = i - value;
+            return i < len;
+        }
+        i = skip_blanks(text, len, i);
+    }
+    return false;
+}
+
 /* --- writing --- */
 
 static void escape_one(struct buf *out, unsigned char c)

@@ -28,6 +28,10 @@ const char *json_str(const cJSON *obj, const char *key);     /* NULL if absent o
 bool json_bool(const cJSON *obj, const char *key, bool fallback);
 int64_t json_int(const cJSON *obj, const char *key, int64_t fallback); /* integral and |n| < 2^53, else fallback */
 
+/* Where the member stands in the text of an object that json_parse() took, for
+ * what must be kept as it was written. False: it is no object, or has none. */
+bool json_member(const char *text, size_t len, const char *key, const char **at_r, size_t *len_r);
+
 /* Appends s escaped for a JSON string, without quotes. Input that is not valid
  * UTF-8 is cleaned to U+FFFD on the way. */
 enum err_code json_escape(struct buf *out, const char *s, size_t len);

@@ -93,7 +93,7 @@ static void finish(struct attempt *a)
         .reply = &a->reply,
         .finish = a->delta.finish,
         .usage = &a->delta.usage,
-        .usage_json = a->delta.usage_json,
+        .usage_json = a->delta.usage_json.len ? buf_str(&a->delta.usage_json) : NULL,
         .service_tier = a->delta.service_tier,
         .id = a->reply.request_id[0] ? a->reply.request_id : a->delta.id,
         .text_tokens = tokens_estimate(buf_str(&a->delta.text), a->delta.text.len),

@@ -30,6 +30,9 @@ const char *finish_name(enum finish_reason f); /* "stop", "length", "content_fil
 struct usage {
     int64_t prompt_tokens, completion_tokens, total_tokens, cached_tokens, reasoning_tokens;
     bool known; /* the server said so; else all 0 */
+    int64_t cache_write_tokens;
+    int64_t cost;    /* in 10^-12, as the server said it; see price.h */
+    bool cost_known;
 };
 
 struct completion_request {

@@ -1,10 +1,12 @@
 #include "plugin/model/delta.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "plugin/base/mem.h"
 #include "plugin/base/utf8.h"
+#include "plugin/model/usage.h"
 
 #define THINK_OPEN "<think>"
 #define THINK_CLOSE "</think>"
@@ -31,6 +33,7 @@ void delta_init(struct delta *d, size_t text_max_bytes)
     buf_init(&d->text, text_max_bytes + d->piece.max);
     buf_init(&d->flat, COMPLETION_RESPONSE_BYTES_MAX);
     thought_init(&d->thought);
+    buf_init(&d->usage_json, DELTA_USAGE_BYTES_MAX);
 }
 
 static void call_fini(struct tool_call *c)
@@ -57,9 +60,8 @@ void delta_fini(struct delta *d)
     buf_free(&d->piece);
     buf_free(&d->flat);
     thought_fini(&d->thought);
+    buf_free(&d->usage_json);
     drop_calls(d);
-    cJSON_free(d->usage_json);
-    d->usage_json = NULL;
 }
 
 /* --- text --- */
@@ -557,63 +559,42 @@ static void merge_choice(struct delta *d, const cJSON *choice)
     take_finish(d, json_str(choice, "finish_reason"));
 }
 
-static int64_t count(const cJSON *obj, const char *key)
+/* Servers repeat and enlarge the usage; the last one stands. text: of the
+ * object whose member it is. */
+static void take_usage(struct delta *d, const cJSON *owner, const char *text, size_t len)
 {
-    int64_t n = json_int(obj, key, 0);
-    return n > 0 ? n : 0;
-}
-
-static int64_t first_count(int64_t a, int64_t b, int64_t c)
-{
-    return a ? a : b ? b : c;
-}
-
-static void keep_usage(struct delta *d, const cJSON *usage)
-{
-    char *text = cJSON_PrintUnformatted(usage);
-    cJSON_free(d->usage_json);
-    d->usage_json = text && strlen(text) <= DELTA_USAGE_BYTES_MAX ? text : NULL;
-    if (!d->usage_json)
-        cJSON_free(text);
-}
-
-/* Servers repeat and enlarge the usage; the last one stands. */
-static void take_usage(struct delta *d, const cJSON *usage)
-{
-    if (!cJSON_IsNumber(json_get(usage, "prompt_tokens")) && !cJSON_IsNumber(json_get(usage, "completion_tokens")))
+    const cJSON *usage = json_get(owner, "usage");
+    const char *at;
+    size_t n;
+    if (!usage || !json_member(text, len, "usage", &at, &n) || !usage_read(&d->usage, usage, at, n))
         return;
-    struct usage u = {.known = true};
-    u.prompt_tokens = count(usage, "prompt_tokens");
-    u.completion_tokens = count(usage, "completion_tokens");
-    u.total_tokens = count(usage, "total_tokens");
-    u.cached_tokens = first_count(count(json_get(usage, "prompt_tokens_details"), "cached_tokens"),
-                                  count(usage, "prompt_cache_hit_tokens"), count(usage, "cached_tokens"));
-    u.reasoning_tokens = count(json_get(usage, "completion_tokens_details"), "reasoning_tokens");
-    int64_t sum = u.prompt_tokens + u.completion_tokens;
-    if (u.total_tokens > sum) /* xAI and Gemini count reasoning on top */
-        u.completion_tokens = u.total_tokens - u.prompt_tokens;
-    else if (u.total_tokens < sum)
-        u.total_tokens = sum;
-    d->usage = u;
-    keep_usage(d, usage);
+    buf_reset(&d->usage_json);
+    if (n <= DELTA_USAGE_BYTES_MAX && utf8_valid(at, n))
+        buf_add(&d->usage_json, at, n);
 }
 
-static void merge_root(struct delta *d, const cJSON *root)
+static void take_word(char *out, size_t cap, const char *word)
+{
+    if (word)
+        snprintf(out, cap, "%s", word);
+}
+
+static void merge_root(struct delta *d, const cJSON *root, const char *text, size_t len)
 {
     const cJSON *choice, *choices = json_get(root, "choices");
-    const char *id = json_str(root, "id");
-    const char *tier = json_str(root, "service_tier");
-    if (id && !d->id[0])
-        snprintf(d->id, sizeof d->id, "%s", id);
-    if (tier)
-        snprintf(d->service_tier, sizeof d->service_tier, "%s", tier);
+    const char *groq;
+    size_t n;
+    if (!d->id[0])
+        take_word(d->id, sizeof d->id, json_str(root, "id"));
+    take_word(d->service_tier, sizeof d->service_tier, json_str(root, "service_tier"));
     if (cJSON_IsArray(choices)) {
         cJSON_ArrayForEach(choice, choices) {
             merge_choice(d, choice);
         }
     }
-    take_usage(d, json_get(json_get(root, "x_groq"), "usage"));
-    take_usage(d, json_get(root, "usage"));
+    if (json_get(root, "x_groq") && json_member(text, len, "x_groq", &groq, &n))
+        take_usage(d, json_get(root, "x_groq"), groq, n);
+    take_usage(d, root, text, len);
 }
 
 static enum err_code fail(struct failure *f, enum err_code code, const char *text)
@@ -646,7 +627,7 @@ enum err_code delta_event(struct delta *d, const char *type, const char *data, s
     else if (!root)
         code = fail(f, ERR_PROTO, "malformed JSON");
     else
-        merge_root(d, root);
+        merge_root(d, root, data, len);
     cJSON_Delete(root);
     bool over = d->finished && d->finish != FINISH_ERROR;
     return over ? ERR_OK : code; /* what comes behind the end cannot spoil the answer */
@@ -663,7 +644,7 @@ enum err_code delta_whole(struct delta *d, const char *body, size_t len, struct 
     } else if (!cJSON_HasObjectItem(root, "choices")) {
         code = fail(f, ERR_PROTO, "an answer without choices");
     } else {
-        merge_root(d, root);
+        merge_root(d, root, body, len);
         d->done = true;
     }
     cJSON_Delete(root);

@@ -20,8 +20,8 @@
 
 #define DELTA_TOOL_CALLS_MAX 64               /* calls of one answer; more are dropped */
 #define DELTA_ARGUMENTS_BYTES_MAX (256U * 1024) /* of all calls together; a call over it is dropped */
+#define DELTA_USAGE_BYTES_MAX 4096              /* of the usage as the server wrote it; a longer one is not kept */
 #define DELTA_EXTRA_BYTES_MAX (64U * 1024)      /* of all unknown members, printed; more are dropped */
-#define DELTA_USAGE_BYTES_MAX 4096U             /* of the usage as the server wrote it; more is not kept */
 
 struct tool_call {
     char *id, *name;       /* set after delta_end(): the server's, else "call_<n>" */
@@ -39,8 +39,8 @@ struct delta {
     size_t n_calls;
     enum finish_reason finish; /* if `finished` */
     struct usage usage;
-    char *usage_json;          /* all that the server wrote of it; NULL: nothing, or more than is kept */
-    char service_tier[16];     /* the one really used; "" if not said */
+    struct buf usage_json;     /* as the server wrote it; empty if it did not */
+    char service_tier[16];     /* that answered, "" if it does not say */
     char id[80];               /* the answer's, "" if it has none */
     bool finished;             /* a finish reason came, or the text is full */
     bool done;                 /* [DONE] came, or it was a whole answer */

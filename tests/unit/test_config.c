@@ -289,6 +289,32 @@ static void test_everything_else(void **state)
     config_unref(&c);
 }
 
+static void test_prices(void **state)
+{
+    (void)state;
+    struct config *c = load_good(GOOD "/everything.conf");
+    assert_int_equal(c->n_prices, 1);
+    const struct price_conf *p = &c->prices[0];
+    assert_string_equal(p->model, "gpt-4o*");
+    assert_string_equal(p->currency, "EUR");
+    assert_int_equal(p->unit, 1000);
+    assert_string_equal(p->amounts.input, "2.50");
+    assert_string_equal(p->amounts.reasoning, "12.00");
+    assert_string_equal(p->request, "0.005");
+    assert_string_equal(p->tiers.v[1], "priority=2");
+    assert_int_equal(p->n_above, 2);
+    assert_int_equal(p->above[0].tokens, 200000);
+    assert_string_equal(p->above[0].amounts.input, "5.00");
+    assert_null(p->above[0].amounts.output);
+    assert_string_equal(p->above[1].amounts.output, "1");
+    assert_string_equal(p->valid_from, "2026-08-01");
+    assert_string_equal(p->hours.v[0], "00:30-08:30+08:00=0.5");
+    config_unref(&c);
+    c = load_good(GOOD "/minimal.conf");
+    assert_int_equal(c->n_prices, 0);
+    config_unref(&c);
+}
+
 static void test_adapter_settings(void **state)
 {
     (void)state;
@@ -628,6 +654,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_everything_model),
         cmocka_unit_test(test_everything_else),
+        cmocka_unit_test(test_prices),
         cmocka_unit_test(test_adapter_settings),
         cmocka_unit_test(test_adapter_defaults),
         cmocka_unit_test(test_references),

@@ -705,23 +705,46 @@ static void test_usage(void **state)
         const char *events[EVENTS];
         struct usage usage;
     } cases[] = {
-        {{STOP}, {0, 0, 0, 0, 0, false}},
-        {{"{\"usage\":null}"}, {0, 0, 0, 0, 0, false}},
-        {{"{\"usage\":{}}"}, {0, 0, 0, 0, 0, false}},
-        {{"{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}"}, {3, 2, 5, 0, 0, true}},
-        {{"{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}"}, {3, 2, 5, 0, 0, true}},
+        {{STOP}, {0, 0, 0, 0, 0, false, 0, 0, false}},
+        {{"{\"usage\":null}"}, {0, 0, 0, 0, 0, false, 0, 0, false}},
+        {{"{\"usage\":{}}"}, {0, 0, 0, 0, 0, false, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}"}, {3, 2, 5, 0, 0, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}"}, {3, 2, 5, 0, 0, true, 0, 0, false}},
         {{"{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}",
           "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}", "{\"usage\":null}"},
-         {3, 2, 5, 0, 0, true}},
+         {3, 2, 5, 0, 0, true, 0, 0, false}},
         {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"prompt_tokens_details\":{\"cached_tokens\":4},"
           "\"completion_tokens_details\":{\"reasoning_tokens\":5}}}"},
-         {9, 8, 17, 4, 5, true}},
+         {9, 8, 17, 4, 5, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"prompt_tokens_details\":{\"cached_tokens\":4,"
+          "\"cache_write_tokens\":3}}}"},
+         {9, 8, 17, 4, 0, true, 3, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cache_creation_input_tokens\":3}}"},
+         {9, 8, 17, 0, 0, true, 3, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"total_tokens\":20,"
+          "\"completion_tokens_details\":{\"reasoning_tokens\":3}}}"},
+         {9, 11, 20, 0, 3, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cost\":0.00014250000000000002}}"},
+         {9, 8, 17, 0, 0, true, 0, 142500000, true}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cost\":9.5e-05}}"},
+         {9, 8, 17, 0, 0, true, 0, 95000000, true}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cost\":0}}"}, {9, 8, 17, 0, 0, true, 0, 0, true}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cost\":null}}"}, {9, 8, 17, 0, 0, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cost\":-1}}"}, {9, 8, 17, 0, 0, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cost\":\"1\"}}"}, {9, 8, 17, 0, 0, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cost\":1e30}}"}, {9, 8, 17, 0, 0, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cost\":0.5,\"is_byok\":true,"
+          "\"cost_details\":{\"upstream_inference_cost\":1.5}}}"},
+         {9, 8, 17, 0, 0, true, 0, 2000000000000, true}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cost\":0.5,\"is_byok\":false,"
+          "\"cost_details\":{\"upstream_inference_cost\":1.5}}}"},
+         {9, 8, 17, 0, 0, true, 0, 500000000000, true}},
         {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"prompt_tokens_details\":null,\"prompt_cache_hit_tokens\":4}}"},
-         {9, 8, 17, 4, 0, true}},
-        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cached_tokens\":4}}"}, {9, 8, 17, 4, 0, true}},
-        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"total_tokens\":20}}"}, {9, 11, 20, 0, 0, true}},
-        {{"{\"x_groq\":{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8}}}"}, {9, 8, 17, 0, 0, true}},
-        {{"{\"usage\":{\"prompt_tokens\":-9,\"completion_tokens\":1e300,\"total_tokens\":\"x\"}}"}, {0, 0, 0, 0, 0, true}},
+         {9, 8, 17, 4, 0, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"cached_tokens\":4}}"}, {9, 8, 17, 4, 0, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8,\"total_tokens\":20}}"}, {9, 11, 20, 0, 0, true, 0, 0, false}},
+        {{"{\"x_groq\":{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":8}}}"}, {9, 8, 17, 0, 0, true, 0, 0, false}},
+        {{"{\"usage\":{\"prompt_tokens\":-9,\"completion_tokens\":1e300,\"total_tokens\":\"x\"}}"}, {0, 0, 0, 0, 0, true, 0, 0, false}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct run r;
@@ -734,8 +757,47 @@ static void test_usage(void **state)
         assert_int_equal(a->cached_tokens, b->cached_tokens);
         assert_int_equal(a->reasoning_tokens, b->reasoning_tokens);
         assert_int_equal(a->known, b->known);
+        assert_int_equal(a->cache_write_tokens, b->cache_write_tokens);
+        assert_int_equal(a->cost, b->cost);
+        assert_int_equal(a->cost_known, b->cost_known);
         run_fini(&r);
     }
+}
+
+static void usage_text(struct run *r, size_t padding)
+{
+    struct buf text;
+    buf_init(&text, 2 * DELTA_USAGE_BYTES_MAX);
+    buf_adds(&text, "{\"usage\": {\"prompt_tokens\":3,\"x\":\"");
+    for (size_t i = 0; i < padding; i++)
+        buf_addc(&text, 'x');
+    buf_adds(&text, "\"} }");
+    event(r, "", buf_str(&text), text.len);
+    buf_free(&text);
+}
+
+/* The usage is kept as it was written, if it is not too long. */
+static void test_usage_json(void **state)
+{
+    (void)state;
+    static const char shortest[] = "{\"prompt_tokens\":3,\"x\":\"\"}";
+    size_t most = DELTA_USAGE_BYTES_MAX - strlen(shortest);
+    struct run r;
+    run_init(&r, TEXT_MAX);
+    feed(&r, (const char *[EVENTS]){TEXT("a"), "{\"service_tier\":\"flex\"}"}, false);
+    assert_int_equal(r.d.usage_json.len, 0);
+    assert_string_equal(r.d.service_tier, "flex");
+    usage_text(&r, 0);
+    assert_string_equal(buf_str(&r.d.usage_json), shortest);
+    usage_text(&r, most);
+    assert_int_equal(r.d.usage_json.len, DELTA_USAGE_BYTES_MAX);
+    usage_text(&r, most + 1);
+    assert_int_equal(r.d.usage_json.len, 0);
+    assert_int_equal(r.d.usage.prompt_tokens, 3);
+    feed(&r, (const char *[EVENTS]){"{\"x_groq\":{\"usage\":{\"prompt_tokens\":4.0}}}", "{\"service_tier\":null}"}, false);
+    assert_string_equal(buf_str(&r.d.usage_json), "{\"prompt_tokens\":4.0}");
+    assert_string_equal(r.d.service_tier, "flex");
+    run_fini(&r);
 }
 
 /* --- transcripts --- */
@@ -872,6 +934,7 @@ int main(void)
         cmocka_unit_test(test_error_events),
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_usage_json),
         cmocka_unit_test(test_transcripts),
         cmocka_unit_test(test_transcripts_cut),
     };

@@ -90,6 +90,53 @@ static void test_refuses_nul_bytes(void **state)
     assert_null(parse("{}\0", 3));
 }
 
+static void test_member(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *value; /* of "a"; NULL: none */
+    } cases[] = {
+        { "{\"a\":1}", "1" },
+        { " \n{ \"a\" : 1.50e-05 , \"b\":2}", "1.50e-05" },
+        { "{\"b\":{\"a\":1},\"a\":\"x\\\"}\"}", "\"x\\\"}\"" },
+        { "{\"b\":[{\"a\":1},[]],\"a\":{\"c\":[1,{\"d\":\"]\"}]} }", "{\"c\":[1,{\"d\":\"]\"}]}" },
+        { "{\"b\":\"{,\",\"a\":[]}", "[]" },
+        { "{\"a\":null}", "null" },
+        { "{\"a\":\"\",\"a\":2}", "\"\"" },
+        { "{\"b\":true\t,\r\n\"a\":false\n}", "false" },
+        { "{}", NULL },
+        { "{\"aa\":1}", NULL },
+        { "{\"b\":{\"a\":1}}", NULL },
+        { "[\"a\",1]", NULL },
+        { "\"a\"", NULL },
+        { "", NULL },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const char *at = NULL;
+        size_t len = 0, text_len = strlen(cases[i].text);
+        bool found = json_member(cases[i].text, text_len, "a", &at, &len);
+        if (found != (cases[i].value != NULL) ||
+            (found && (len != strlen(cases[i].value) || memcmp(at, cases[i].value, len) != 0)))
+            fail_msg("%s: %.*s", cases[i].text, (int)len, at ? at : "");
+    }
+}
+
+/* It looks at no byte behind the end, whatever is cut off. */
+static void test_member_cut(void **state)
+{
+    (void)state;
+    static const char text[] = "{ \"b\" : [ \"\\u00e4\", {} ] , \"a\" : { \"c\" : 1 } }";
+    for (size_t len = 0; len < sizeof text - 1; len++) {
+        char *cut = malloc(len + 1);
+        const char *at;
+        size_t n;
+        memcpy(cut, text, len);
+        bool found = json_member(cut, len, "a", &at, &n);
+        assert_true(!found || (n == strlen("{ \"c\" : 1 }") && at + n < cut + len));
+        free(cut);
+    }
+}
+
 static void test_every_prefix_is_incomplete(void **state)
 {
     (void)state;
@@ -455,6 +502,8 @@ int main(void)
         cmocka_unit_test(test_escape_round_trip),
         cmocka_unit_test(test_quote),
         cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_member),
+        cmocka_unit_test(test_member_cut),
         cmocka_unit_test(test_doubles_round_trip),
         cmocka_unit_test(test_doubles_in_a_comma_locale),
         cmocka_unit_test(test_join),
