@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "plugin/base/decimal.h"
 #include "plugin/base/mem.h"
 
 #ifndef WARBLER_VERSION
@@ -79,6 +80,26 @@ int64_t metric_get(enum metric m)
     for (size_t i = 0; i <= STEPS; i++)
         count += hits_get(m, i);
     return count;
+}
+
+/* --- money --- */
+#define CURRENCY_BYTES 16
+#define MONEY_PLACES 12
+
+static struct {
+    char currency[CURRENCY_BYTES];
+    int64_t amount;
+} costs[METRIC_CURRENCIES_MAX];
+
+void metric_money(const char *currency, int64_t amount)
+{
+    size_t i = 0;
+    while (i < METRIC_CURRENCIES_MAX && *costs[i].currency && strcmp(costs[i].currency, currency) != 0)
+        i++;
+    if (i == METRIC_CURRENCIES_MAX)
+        return;
+    snprintf(costs[i].currency, CURRENCY_BYTES, "%s", currency);
+    costs[i].amount = decimal_add(costs[i].amount, amount);
 }
 
 static void print_head(struct buf *out, const char *type, const char *name, const char *help)
@@ -256,6 +277,16 @@ static void print_process(struct buf *out)
     }
 }
 
+static void print_money(struct buf *out)
+{
+    print_head(out, "counter", "warbler_cost_total", "What answers cost, by the configuration's prices or as servers said it");
+    for (size_t i = 0; i < METRIC_CURRENCIES_MAX && *costs[i].currency; i++) {
+        buf_addf(out, "warbler_cost_total{currency=\"%s\"} ", costs[i].currency);
+        decimal_print(out, costs[i].amount, MONEY_PLACES, 0);
+        buf_addc(out, '\n');
+    }
+}
+
 void metric_print(struct buf *out)
 {
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
@@ -266,6 +297,7 @@ void metric_print(struct buf *out)
             buf_addf(out, "%s %" PRId64 "\n", table[m].name, metric_get(m));
     }
     print_models(out);
+    print_money(out);
     print_process(out);
     print_head(out, "gauge", "warbler_build_info", "Always 1; the version is in the label");
     buf_addf(out, "warbler_build_info{version=\"%s\"} 1\n", WARBLER_VERSION);

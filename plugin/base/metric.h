@@ -32,6 +32,9 @@
     X(METRIC_TOKENS_COMPLETION, COUNTER, "warbler_completion_tokens_total", "Completion tokens")                \
     X(METRIC_SUMMARIES, COUNTER, "warbler_summaries_total", "Summaries made of older turns")                    \
     X(METRIC_SUMMARY_ERRORS, COUNTER, "warbler_summary_errors_total", "Summaries that failed")                  \
+    X(METRIC_TOKENS_CACHED, COUNTER, "warbler_cached_tokens_total", "Prompt tokens that servers had cached")     \
+    X(METRIC_TOKENS_CACHE_WRITE, COUNTER, "warbler_cache_write_tokens_total", "Prompt tokens written to servers' caches") \
+    X(METRIC_TOKENS_REASONING, COUNTER, "warbler_reasoning_tokens_total", "Completion tokens that were reasoning") \
     X(METRIC_STORE_JOBS, COUNTER, "warbler_store_jobs_total", "Store jobs done")                                \
     X(METRIC_STORE_COMMITS, COUNTER, "warbler_store_commits_total", "Transactions committed")                   \
     X(METRIC_STORE_ERRORS, COUNTER, "warbler_store_errors_total", "Store jobs that failed")                     \
@@ -50,6 +53,11 @@ enum metric { METRICS(METRIC_ENUM) METRIC_COUNT };
 void metric_add(enum metric m, int64_t n);       /* counters; gauges may go down */
 void metric_set(enum metric m, int64_t value);   /* gauges */
 void metric_seconds(enum metric m, double secs); /* histograms: 1 ms to 120 s in fixed steps */
+/* warbler_cost_total, by currency. amount: of 10^-12. At most
+ * METRIC_CURRENCIES_MAX currencies are counted, and this one call is for the
+ * loop's thread only, as is metric_print(). */
+#define METRIC_CURRENCIES_MAX 16
+void metric_money(const char *currency, int64_t amount);
 int64_t metric_get(enum metric m);               /* counter or gauge; a histogram's count */
 
 /* --- figures per model, with its name as a label. The loop's thread only. The

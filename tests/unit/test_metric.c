@@ -167,6 +167,31 @@ static void test_threads(void **state)
     assert_int_equal(metric_get(METRIC_STORE_COMMIT_TIME), 3 * THREAD_ADDS);
 }
 
+static void test_money(void **state)
+{
+    (void)state;
+    struct buf out;
+    char currency[16];
+    metric_money("USD", 1250000000000);
+    metric_money("EUR", 1);
+    metric_money("USD", 1);
+    for (int i = 0; i < METRIC_CURRENCIES_MAX; i++) { /* two of them are too many */
+        snprintf(currency, sizeof currency, "C%d", i);
+        metric_money(currency, 1000000000000);
+    }
+    metric_money("C2", INT64_MAX);
+    buf_init(&out, 1 << 20);
+    metric_print(&out);
+    const char *text = buf_str(&out);
+    assert_non_null(strstr(text, "\n# TYPE warbler_cost_total counter\n"));
+    assert_non_null(strstr(text, "\nwarbler_cost_total{currency=\"USD\"} 1.250000000001\n"));
+    assert_non_null(strstr(text, "\nwarbler_cost_total{currency=\"EUR\"} 0.000000000001\n"));
+    assert_non_null(strstr(text, "\nwarbler_cost_total{currency=\"C13\"} 1\n"));
+    assert_null(strstr(text, "\"C14\""));
+    assert_non_null(strstr(text, "\nwarbler_cost_total{currency=\"C2\"} 9223372.036854775807\n"));
+    buf_free(&out);
+}
+
 static void test_models(void **state)
 {
     (void)state;
@@ -203,6 +228,7 @@ int main(void)
         cmocka_unit_test_teardown(test_histogram_sum, free_page),
         cmocka_unit_test_teardown(test_process, free_page),
         cmocka_unit_test_teardown(test_every_line_is_well_formed, free_page),
+        cmocka_unit_test(test_money),
         cmocka_unit_test_teardown(test_threads, free_page),
         cmocka_unit_test(test_models),
     };
