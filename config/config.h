@@ -165,7 +165,7 @@ struct config {
         int level;   /* enum log_level */
         int format;  /* 0 text, 1 json */
     } log;
-    int64_t history_days;
+    int64_t history_days, usage_days;
     int64_t shutdown_timeout; /* ms */
     struct model_conf *models;
     size_t n_models;

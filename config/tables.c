@@ -389,6 +389,8 @@ const struct setting config_settings[] = {
               "folder." },
     { "history_days", SETTING_INT, .offset = CONFIG(history_days), .max = 36500, .fallback = "90",
       .help = "After how many days messages are deleted; 0: never." },
+    { "usage_days", SETTING_INT, .offset = CONFIG(usage_days), .max = 36500, .fallback = "400",
+      .help = "After how many days the records of what answers cost are deleted, which `warbler usage` adds up; 0: never." },
     { "shutdown_timeout", SETTING_DURATION, .offset = CONFIG(shutdown_timeout), .max = HOUR_MS, .fallback = "10s",
       .help = "How long running answers may take to finish when the program is stopped. What is not finished by then is "
               "taken up at the next start." },

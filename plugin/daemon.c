@@ -222,19 +222,34 @@ static void beat(void *arg)
     store_beat(d->store, beaten, d);
 }
 
+static int64_t days_ago(int64_t days) /* 0: nothing is that old */
+{
+    return days ? clock_wall_ms() - days * DAY_MS : 0;
+}
+
+static void usage_pruned(void *arg, bool more, const struct err *e)
+{
+    struct daemon *d = arg;
+    if (e->code)
+        log_warn("store", "cannot drop old records of usage: %s", e->text);
+    timer_set(&d->prune, more ? DRAIN_CHECK_MS : PRUNE_MS);
+}
+
 static void pruned(void *arg, bool more, const struct err *e)
 {
     struct daemon *d = arg;
     if (e->code)
         log_warn("store", "cannot drop old messages: %s", e->text);
-    timer_set(&d->prune, more ? DRAIN_CHECK_MS : PRUNE_MS);
+    if (more)
+        timer_set(&d->prune, DRAIN_CHECK_MS);
+    else
+        store_usage_prune(d->store, days_ago(d->config->usage_days), usage_pruned, d);
 }
 
 static void prune(void *arg)
 {
     struct daemon *d = arg;
-    if (d->config->history_days)
-        store_prune(d->store, clock_wall_ms() - d->config->history_days * DAY_MS, pruned, d);
+    store_prune(d->store, days_ago(d->config->history_days), pruned, d);
 }
 
 /* --- the end --- */

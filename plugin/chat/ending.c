@@ -36,6 +36,7 @@ static void free_ending(struct pending *link)
     free(end->text);
     free(end->usage);
     free(end->reason);
+    bill_free(&end->bill);
     free(end);
 }
 
@@ -123,6 +124,7 @@ static void stored(void *arg, const struct err *e)
         channel_limit_written(ch, end->limit);
         channel_event_out(ch, end->seq);
         count(end);
+        bill_written(end->bill);
         send_last(end);
         if (end->parts)
             outbox_kick(ch->core);
@@ -192,6 +194,7 @@ static void attempt(void *arg)
     struct parts *parts = mem_alloc(sizeof(*parts));
     parts->end = end;
     split(parts);
+    struct store_usage usage;
     struct store_finish f = {
         .account = ch->account,
         .channel = ch->name,
@@ -204,6 +207,7 @@ static void attempt(void *arg)
         .supersedes = end->supersedes,
         .parts = parts->n ? parts->v : NULL,
         .n_parts = parts->n,
+        .usage = bill_row(end->bill, &usage) ? &usage : NULL,
     };
     end->parts = parts->n > 0;
     ch->commits++;

@@ -5,6 +5,7 @@
 #ifndef WARBLER_CHAT_ENDING_H
 #define WARBLER_CHAT_ENDING_H
 
+#include "plugin/chat/bill.h"
 #include "plugin/chat/channel.h"
 #include "plugin/chat/core.h"
 
@@ -22,6 +23,7 @@ struct ending {
     char *text;              /* of the answer; ours */
     const char *finish;      /* static */
     char *usage;             /* JSON or NULL; ours */
+    struct bill *bill;       /* what it cost, or NULL; ours */
     enum err_code error;
     char *reason;            /* why it is no answer: store_finish; ours, or NULL */
     int64_t supersedes;      /* seq of the answer that it replaces in the prompt */

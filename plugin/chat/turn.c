@@ -50,6 +50,7 @@ struct turn {
     const struct entry *from;    /* the first that the request shows; NULL: all */
     char person[PERSON_DIGITS + 1]; /* who asks, for the model's server */
     struct completion *completion;
+    struct bill *bill;           /* from ASKING on; then the ending's */
     struct buf text;             /* of the answer so far */
     struct buf thought, view;    /* what the model thinks; what people see, if that is more than the text */
     bool keep_thought;           /* above the answer */
@@ -106,6 +107,7 @@ static void turn_free(struct turn *t)
     buf_free(&t->text);
     buf_free(&t->thought);
     buf_free(&t->view);
+    bill_free(&t->bill);
     config_unref(&t->config);
     free(t);
     core->running--;
@@ -186,6 +188,8 @@ static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const
     end->finish = finish;
     end->supersedes = t->supersedes;
     end->accepted_ms = t->lead->accepted_ms;
+    end->bill = t->bill;
+    t->bill = NULL;
     end->done = ended;
     end->arg = t;
     return end;
@@ -224,6 +228,8 @@ static void end_with_text(struct turn *t, const char *finish, const char *mark, 
 static void end_cancelled(struct turn *t)
 {
     metric_add(METRIC_TURNS_CANCELLED, 1);
+    if (t->bill)
+        bill_settle(t->bill, t->model, NULL, &t->text);
     if (t->text.len && !t->restarted)
         end_with_text(t, finish_name(FINISH_CANCELLED), "", NULL);
     else
@@ -377,6 +383,7 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
     struct turn *t = arg;
     char usage[320] = "";
     t->completion = NULL;
+    bill_settle(t->bill, r->model, r, &t->text);
     if (r->usage.known)
         format_usage(&r->usage, usage, sizeof(usage));
     if (e->code) {
@@ -506,6 +513,7 @@ static void ask(struct turn *t)
         end_without_answer(t, FINISH_ERROR, &why);
         return;
     }
+    t->bill = bill_new(ch, t->config, t->bot, t->lead, req.tokens);
     set_state(t, TURN_ASKING);
     timer_set(&t->timer, TYPING_AFTER_MS);
     t->completion = completion_start(ch->core->env.models, &req, &handler, t);

@@ -68,6 +68,18 @@ void store_turn(struct store *s, int64_t channel_id, int64_t lead, const int64_t
     job_submit(s, &j.job);
 }
 
+static void pack_usage(struct pack *p, struct store_usage *u)
+{
+    pack_text(p, &u->account);
+    pack_text(p, &u->channel);
+    pack_text(p, &u->person);
+    pack_text(p, &u->bot);
+    pack_text(p, &u->model);
+    pack_text(p, &u->server_model);
+    pack_text(p, &u->currency);
+    pack_text(p, &u->raw);
+}
+
 static void pack_finish(struct job *job, struct pack *p)
 {
     struct finish_job *j = (struct finish_job *)job;
@@ -80,6 +92,7 @@ static void pack_finish(struct job *job, struct pack *p)
     }
     pack_text(p, &f->reason);
     pack_msg(p, &j->answer);
+    pack_usage(p, &j->usage);
     f->account = f->channel = NULL; /* channel_id says it all */
 }
 
@@ -90,6 +103,8 @@ void store_finish(struct store *s, const struct store_finish *f, void (*done)(vo
     struct finish_job j = { .job = { .type = &type, .done = done, .arg = arg }, .in = *f };
     if (f->answer)
         j.answer = *f->answer;
+    if (f->usage)
+        j.usage = *f->usage;
     job_submit(s, &j.job);
 }
 
@@ -201,6 +216,45 @@ static void deliver_prune(struct job *job, const struct err *e)
 void store_prune(struct store *s, int64_t before_ms, void (*done)(void *arg, bool more, const struct err *e), void *arg)
 {
     static const struct job_type type = { sizeof(struct prune_job), NULL, prune_work, deliver_prune };
+    struct prune_job j = { .job = { .type = &type, .arg = arg }, .before_ms = before_ms, .done = done };
+    job_submit(s, &j.job);
+}
+
+/* --- the ledger --- */
+static void pack_usage_add(struct job *job, struct pack *p)
+{
+    pack_usage(p, &((struct usage_job *)job)->in);
+}
+
+void store_usage_add(struct store *s, const struct store_usage *u, void (*done)(void *arg, const struct err *e), void *arg)
+{
+    static const struct job_type type = { sizeof(struct usage_job), pack_usage_add, usage_add_work, deliver_plain };
+    struct usage_job j = { .job = { .type = &type, .done = done, .arg = arg }, .in = *u };
+    job_submit(s, &j.job);
+}
+
+static void deliver_usage_sum(struct job *job, const struct err *e)
+{
+    struct usage_sum_job *j = (struct usage_sum_job *)job;
+    j->done(job->arg, job->rows.items, job->rows.n, e);
+}
+
+void store_usage_sum(struct store *s, enum store_usage_by by, int64_t since_ms, int64_t until_ms,
+                     void (*done)(void *arg, const struct store_usage_sum *sums, size_t n, const struct err *e), void *arg)
+{
+    static const struct job_type type = { sizeof(struct usage_sum_job), NULL, usage_sum_work, deliver_usage_sum };
+    struct usage_sum_job j = { .job = { .type = &type, .arg = arg },
+                               .by = by,
+                               .since_ms = since_ms,
+                               .until_ms = until_ms,
+                               .done = done };
+    job_submit(s, &j.job);
+}
+
+void store_usage_prune(struct store *s, int64_t before_ms, void (*done)(void *arg, bool more, const struct err *e),
+                       void *arg)
+{
+    static const struct job_type type = { sizeof(struct prune_job), NULL, usage_prune_work, deliver_prune };
     struct prune_job j = { .job = { .type = &type, .arg = arg }, .before_ms = before_ms, .done = done };
     job_submit(s, &j.job);
 }

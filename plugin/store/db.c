@@ -198,6 +198,8 @@ static enum err_code set_up(struct db *db, struct err *e)
              "PRAGMA journal_size_limit = %d;",
              DB_CACHE_KIB, DB_WAL_PAGES, DB_WAL_KEEP_BYTES);
     int rc = sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL);
+    if (!rc)
+        rc = ledger_functions(db);
     if (rc)
         return db_fail(db, rc, e);
 

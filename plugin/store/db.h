@@ -36,6 +36,8 @@ void db_close(struct db **db); /* NULL-safe */
 enum err_code db_begin(struct db *db, struct err *e); /* with the write lock */
 enum err_code db_commit(struct db *db, struct err *e); /* durable afterwards; on failure roll back */
 void db_rollback(struct db *db); /* legal outside a transaction: SQLite ends a badly failed one itself */
+/* ledger.c's function for sums; SQLite's result code. */
+int ledger_functions(struct db *db);
 int64_t db_changes(const struct db *db); /* rows changed since the connection was opened */
 
 /* One line that says what to do; rc is SQLite's result code. */

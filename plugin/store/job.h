@@ -73,7 +73,8 @@ struct turn_job {
 struct finish_job {
     struct job job;
     struct store_finish in;
-    struct store_msg answer; /* what in.answer pointed to */
+    struct store_msg answer;  /* what in.answer pointed to */
+    struct store_usage usage; /* and in.usage */
 };
 struct row_job { /* names one row, and may say something about it */
     struct job job;
@@ -124,6 +125,16 @@ struct prune_job {
     bool more;
     void (*done)(void *arg, bool more, const struct err *e);
 };
+struct usage_job {
+    struct job job;
+    struct store_usage in;
+};
+struct usage_sum_job {
+    struct job job;
+    enum store_usage_by by;
+    int64_t since_ms, until_ms;
+    void (*done)(void *arg, const struct store_usage_sum *sums, size_t n, const struct err *e);
+};
 struct beat_job {
     struct job job;
     bool changed;
@@ -141,7 +152,9 @@ work_fn load_work, history_work, answer_work, prune_work;                       
 work_fn out_list_work, out_try_work, out_sent_work, out_dead_work;                   /* outbox.c */
 work_fn queue_list_work, queue_retry_work, queue_drop_work;                          /* queue.c */
 work_fn kv_put_work, kv_get_work, beat_work;                                         /* facts.c */
+work_fn usage_add_work, usage_sum_work, usage_prune_work;                            /* ledger.c */
 enum err_code fact_put(struct db *db, const char *account, const char *key, const char *value, int64_t expires_ms,
                        struct err *e);
+enum err_code ledger_add(struct db *db, const struct store_usage *u, struct err *e);
 
 #endif

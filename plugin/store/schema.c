@@ -86,7 +86,32 @@ static const char step_3[] =
     "ALTER TABLE channel ADD COLUMN summary_seq INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE channel ADD COLUMN pins TEXT;";
 
-const char *const schema_steps[] = { step_1, step_2, step_3 };
+/* What answers cost. By name and not by channel's id: it outlives the messages. */
+static const char step_4[] =
+    "CREATE TABLE ledger ("
+    "  id INTEGER PRIMARY KEY,"
+    "  time_ms INTEGER NOT NULL,"
+    "  turn INTEGER NOT NULL,"
+    "  account TEXT NOT NULL,"
+    "  channel TEXT NOT NULL,"
+    "  person TEXT,"
+    "  bot TEXT NOT NULL,"
+    "  model TEXT NOT NULL,"
+    "  server_model TEXT,"
+    "  prompt INTEGER NOT NULL,"
+    "  cached INTEGER NOT NULL,"
+    "  cache_write INTEGER NOT NULL,"
+    "  completion INTEGER NOT NULL,"
+    "  reasoning INTEGER NOT NULL,"
+    "  cost INTEGER," /* in 10^-12 of the currency */
+    "  currency TEXT,"
+    "  estimated INTEGER NOT NULL,"
+    "  raw TEXT,"
+    "  CHECK ((cost IS NULL) = (currency IS NULL))"
+    ") STRICT;"
+    "CREATE INDEX ledger_time ON ledger (time_ms);";
+
+const char *const schema_steps[] = { step_1, step_2, step_3, step_4 };
 const size_t schema_n_steps = sizeof schema_steps / sizeof *schema_steps;
 
 static enum err_code read_number(struct db *db, const char *sql, int64_t *n_r, struct err *e)

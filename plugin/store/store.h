@@ -99,6 +99,22 @@ struct store_channel {
     const char *pins;   /* what people pinned, a line each, or NULL */
 };
 
+/* --- the ledger: what answers cost --- */
+struct store_usage {
+    int64_t time_ms;
+    int64_t turn;        /* seq of the question that leads the turn, or 0 */
+    const char *account, *channel;
+    const char *person;  /* key of the sender of that question, or NULL */
+    const char *bot, *model; /* as the configuration calls them */
+    const char *server_model; /* as the server calls it, or NULL */
+    int64_t prompt, cached, cache_write, completion, reasoning; /* tokens; cached and written are parts of prompt,
+                                                                   reasoning of completion */
+    int64_t cost;         /* in 10^-12 of the currency */
+    const char *currency; /* NULL: nobody knows what it cost */
+    bool estimated;       /* the server did not say how many tokens */
+    const char *raw;      /* its own words, JSON, or NULL */
+};
+
 /* --- the journal --- */
 /* A person's message, and the account's stream position that it covers, in one
  * commit. The message is new unless the channel has a PERSON row with the same
@@ -144,6 +160,7 @@ struct store_finish {
     int64_t supersedes;             /* seq of an older answer that leaves the prompt; 0: none */
     const struct store_part *parts; /* NULL where storing is delivering */
     size_t n_parts;
+    const struct store_usage *usage; /* what it cost; NULL: nothing */
 };
 void store_finish(struct store *s, const struct store_finish *f, void (*done)(void *arg, const struct err *e),
                   void *arg);
@@ -222,6 +239,33 @@ void store_kv_get(struct store *s, const char *account, const char *key,
  * expired facts, a bounded number per call; more: there is more to do. */
 void store_prune(struct store *s, int64_t before_ms, void (*done)(void *arg, bool more, const struct err *e),
                  void *arg);
+
+/* --- sums over the ledger --- */
+/* What was paid for outside of a turn. */
+void store_usage_add(struct store *s, const struct store_usage *u, void (*done)(void *arg, const struct err *e), void *arg);
+
+enum store_usage_by {
+    STORE_BY_ACCOUNT,
+    STORE_BY_CHANNEL,
+    STORE_BY_PERSON, /* ACCOUNT:KEY, "" where it was nobody */
+    STORE_BY_MODEL,
+    STORE_BY_DAY,    /* "2026-11-01", local time */
+};
+/* Of all rows with this key and this currency; ordered by both. Numbers stay at
+ * the end of an int64_t where they would be larger. */
+struct store_usage_sum {
+    const char *key;
+    const char *currency; /* NULL: of those without a price */
+    int64_t answers, estimated; /* rows; those of them that are estimated */
+    int64_t prompt, cached, cache_write, completion, reasoning;
+    int64_t cost;
+};
+void store_usage_sum(struct store *s, enum store_usage_by by, int64_t since_ms, int64_t until_ms,
+                     void (*done)(void *arg, const struct store_usage_sum *sums, size_t n, const struct err *e), void *arg);
+
+/* Drops rows from before that time, a bounded number per call; more: there are more. */
+void store_usage_prune(struct store *s, int64_t before_ms, void (*done)(void *arg, bool more, const struct err *e),
+                       void *arg);
 
 /* A small write that proves that the disk still takes them; changed: another
  * process (`warbler queue`) wrote since the last beat. */

@@ -390,6 +390,39 @@ enum err_code fx_prune(struct fixture *f, int64_t before_ms)
     return wait_for(f);
 }
 
+/* --- the ledger --- */
+enum err_code fx_usage_add(struct fixture *f, const struct store_usage *u)
+{
+    start_call(f);
+    store_usage_add(f->store, u, got_error, f);
+    return wait_for(f);
+}
+
+static void got_sums(void *arg, const struct store_usage_sum *sums, size_t n, const struct err *e)
+{
+    struct fixture *f = arg;
+    f->sums = copy_rows(f, sums, n, sizeof *sums);
+    for (size_t i = 0; i < n; i++) {
+        keep(f, &f->sums[i].key);
+        keep(f, &f->sums[i].currency);
+    }
+    finish_call(f, e);
+}
+
+enum err_code fx_usage_sum(struct fixture *f, enum store_usage_by by, int64_t since_ms, int64_t until_ms)
+{
+    start_call(f);
+    store_usage_sum(f->store, by, since_ms, until_ms, got_sums, f);
+    return wait_for(f);
+}
+
+enum err_code fx_usage_prune(struct fixture *f, int64_t before_ms)
+{
+    start_call(f);
+    store_usage_prune(f->store, before_ms, got_flag, f);
+    return wait_for(f);
+}
+
 /* --- facts --- */
 enum err_code fx_kv_put(struct fixture *f, const char *key, const char *value, int64_t expires_ms)
 {

@@ -28,6 +28,7 @@ struct fixture {
     struct store_out *outs;
     struct store_pending *pendings;
     struct store_item *items;
+    struct store_usage_sum *sums;
     size_t n;
     const char *value;
     int64_t expires_ms;
@@ -63,6 +64,9 @@ enum err_code fx_channel_put(struct fixture *f, const struct store_channel *c);
 enum err_code fx_kv_put(struct fixture *f, const char *key, const char *value, int64_t expires_ms);
 enum err_code fx_kv_get(struct fixture *f, const char *key);
 enum err_code fx_prune(struct fixture *f, int64_t before_ms);
+enum err_code fx_usage_add(struct fixture *f, const struct store_usage *u);
+enum err_code fx_usage_sum(struct fixture *f, enum store_usage_by by, int64_t since_ms, int64_t until_ms);
+enum err_code fx_usage_prune(struct fixture *f, int64_t before_ms);
 enum err_code fx_beat(struct fixture *f);
 enum err_code fx_queue_list(struct fixture *f, int limit);
 typedef void row_call(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg);

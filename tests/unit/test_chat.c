@@ -197,6 +197,7 @@ struct setup {
     const char *bot;      /* more settings of the bot */
     const char *on_doubt; /* NULL: "drop" */
     unsigned caps;
+    const char *file;     /* more settings of the whole file */
 };
 
 static struct world *world_new(const struct setup *s)
@@ -218,8 +219,10 @@ static struct world *world_new(const struct setup *s)
             "             practice = { delay_ms = 0; chunk_ms = 0; fail_rate = 1.0; }; } );\n"
             "bots = ( { name = \"bo\"; model = \"%s\"; %s } );\n"
             "accounts = ( { name = \"web\"; adapter = \"fake\"; on_doubt = \"%s\"; } );\n"
-            "channels = ( { match = \"web:*\"; bot = \"bo\"; } );\n",
-            s->model ? s->model : "p", s->bot ? s->bot : "", s->on_doubt ? s->on_doubt : "drop");
+            "channels = ( { match = \"web:*\"; bot = \"bo\"; } );
+"
+            "%s",
+            s->model ? s->model : "p", s->bot ? s->bot : "", s->on_doubt ? s->on_doubt : "drop", s->file ? s->file : "");
     fclose(f);
     w->ops = (struct adapter_ops){ .abi = ADAPTER_ABI, .name = "fake", .accepted = on_accepted, .silent = on_silent,
                                    .send = on_send, .edit = on_edit, .fetch = on_fetch };
@@ -1008,6 +1011,95 @@ static void doubt_is_settled_as_configured(void **state)
     crash_while_sending(&(struct setup){ .caps = ADAPTER_FETCH }, false, 1, 1);
 }
 
+/* --- money --- */
+static const struct setup PRICED = {
+    .caps = STORED,
+    .file = "prices = ( { model = \"p\"; unit = 1; input = \"1\"; output = \"100\"; } );\n",
+};
+
+struct sums {
+    struct store_usage_sum v; /* of the only row; its texts are gone */
+    size_t n;
+    bool done;
+};
+
+static void got_sums(void *arg, const struct store_usage_sum *sums, size_t n, const struct err *e)
+{
+    struct sums *s = arg;
+    assert_int_equal(e->code, ERR_OK);
+    if (n)
+        s->v = sums[0];
+    s->n = n;
+    s->done = true;
+}
+
+static struct store_usage_sum ledger(struct world *w, size_t n)
+{
+    struct sums s = { .done = false };
+    settle(w);
+    store_usage_sum(w->store, STORE_BY_PERSON, 0, INT64_MAX, got_sums, &s);
+    for (int i = 0; i < TURNS_MAX && !s.done; i++)
+        loop_turn(w->loop, true);
+    assert_int_equal(s.n, n);
+    return s.v;
+}
+
+static void an_answer_is_written_down_with_what_it_cost(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PRICED);
+    say(w, "1", "#echo hi");
+    wait_for(w, "final", 1);
+    struct store_usage_sum s = ledger(w, 1);
+    assert_int_equal(s.answers, 1);
+    assert_int_equal(s.estimated, 0);
+    assert_true(s.prompt > 0 && s.completion > 0);
+    assert_int_equal(s.cost, (s.prompt + 100 * s.completion) * 1000000000000);
+    say(w, "2", "/status");
+    wait_for(w, "final", 2);
+    assert_int_equal(ledger(w, 1).answers, 1);
+    world_free(w);
+}
+
+static void a_stopped_answer_is_estimated(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PRICED);
+    say(w, "1", "#sleep 60000");
+    wait_for(w, "ack", 1);
+    say(w, "2", "/stop");
+    wait_for(w, "final", 2);
+    struct store_usage_sum s = ledger(w, 1);
+    assert_int_equal(s.answers, 1);
+    assert_int_equal(s.estimated, 1);
+    assert_true(s.prompt > 0);
+    assert_int_equal(s.completion, 0);
+    assert_int_equal(s.cost, s.prompt * 1000000000000);
+    world_free(w);
+}
+
+static void a_broken_answer_is_estimated(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PRICED);
+    say(w, "1", "#fail cut");
+    wait_for(w, "final", 1);
+    struct store_usage_sum s = ledger(w, 1);
+    assert_int_equal(s.estimated, 1);
+    assert_true(s.completion > 0);
+    world_free(w);
+}
+
+static void a_refusal_costs_nothing(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&PRICED);
+    say(w, "1", "#fail 500");
+    wait_for(w, "final", 1);
+    ledger(w, 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1037,6 +1129,10 @@ int main(void)
         cmocka_unit_test(answers_grow_in_order),
         cmocka_unit_test(parts_go_through_the_outbox),
         cmocka_unit_test(unconfirmed_parts_are_sent_again_under_their_id),
+        cmocka_unit_test(an_answer_is_written_down_with_what_it_cost),
+        cmocka_unit_test(a_stopped_answer_is_estimated),
+        cmocka_unit_test(a_broken_answer_is_estimated),
+        cmocka_unit_test(a_refusal_costs_nothing),
         cmocka_unit_test(doubt_is_settled_as_configured),
         cmocka_unit_test(a_part_that_is_refused_for_good_says_why),
     };

@@ -1,0 +1,254 @@
+/* store.h's ledger, over a real file. */
+#include "tests/unit/store_fixture.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "plugin/store/schema.h"
+
+
+#define EVER INT64_MAX
+
+static struct store_usage usage(int64_t time_ms, const char *person, const char *model)
+{
+    return (struct store_usage){
+        .time_ms = time_ms,
+        .turn = 1,
+        .account = "web",
+        .channel = "web:x",
+        .person = person,
+        .bot = "b",
+        .model = model,
+        .server_model = "gpt",
+        .prompt = 100,
+        .cached = 40,
+        .cache_write = 10,
+        .completion = 20,
+        .reasoning = 5,
+        .cost = 1000,
+        .currency = "USD",
+    };
+}
+
+static void add(struct fixture *f, const struct store_usage *u)
+{
+    assert_int_equal(fx_usage_add(f, u), ERR_OK);
+}
+
+static void assert_sum(const struct store_usage_sum *s, const char *key, const char *currency, int64_t answers, int64_t cost)
+{
+    assert_string_equal(s->key, key);
+    assert_int_equal(s->currency != NULL, currency != NULL);
+    if (currency)
+        assert_string_equal(s->currency, currency);
+    assert_int_equal(s->answers, answers);
+    assert_int_equal(s->cost, cost);
+}
+
+/* --- with the answer --- */
+static void test_comes_with_the_answer(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    struct store_usage u = usage(5, "ann", "m");
+    u.raw = "{\"prompt_tokens\":100}";
+    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_NOTICED, .usage = &u };
+    assert_int_equal(fx_finish_full(f, &in), ERR_OK);
+    assert_int_equal(fx_finish_full(f, &in), ERR_EXISTS); /* no second row */
+    assert_string_equal(fx_sql(f, "SELECT group_concat(time_ms || turn || account || channel || person || bot || model ||"
+                                  " server_model || prompt || ',' || cached || ',' || cache_write || ',' || completion ||"
+                                  " ',' || reasoning || ',' || cost || currency || estimated || raw) FROM ledger"),
+                        "51webweb:xannbmgpt100,40,10,20,5,1000USD0{\"prompt_tokens\":100}");
+}
+
+static void test_what_may_be_missing(void **state)
+{
+    struct fixture *f = *state;
+    struct store_usage u = usage(5, NULL, "m");
+    u.server_model = u.currency = NULL;
+    u.prompt = -1;
+    u.estimated = true;
+    add(f, &u);
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM ledger WHERE person IS NULL AND server_model IS NULL AND raw IS NULL"
+                                  " AND cost IS NULL AND currency IS NULL AND estimated AND prompt = 0"),
+                        "1");
+}
+
+/* --- sums --- */
+static void test_sums(void **state)
+{
+    struct fixture *f = *state;
+    struct store_usage u = usage(10, "ann", "m");
+    add(f, &u);
+    u.estimated = true;
+    add(f, &u);
+    u = usage(20, "bob", "m");
+    u.currency = "EUR";
+    u.cost = 7;
+    add(f, &u);
+    u = usage(30, NULL, "free");
+    u.account = "mx";
+    u.channel = "mx:y";
+    u.currency = NULL;
+    add(f, &u);
+
+    assert_int_equal(fx_usage_sum(f, STORE_BY_ACCOUNT, 0, EVER), ERR_OK);
+    assert_int_equal(f->n, 3);
+    assert_sum(&f->sums[0], "mx", NULL, 1, 0);
+    assert_sum(&f->sums[1], "web", "EUR", 1, 7);
+    assert_sum(&f->sums[2], "web", "USD", 2, 2000);
+    const struct store_usage_sum *s = &f->sums[2];
+    assert_int_equal(s->estimated, 1);
+    assert_int_equal(s->prompt, 200);
+    assert_int_equal(s->cached, 80);
+    assert_int_equal(s->cache_write, 20);
+    assert_int_equal(s->completion, 40);
+    assert_int_equal(s->reasoning, 10);
+
+    assert_int_equal(fx_usage_sum(f, STORE_BY_CHANNEL, 0, EVER), ERR_OK);
+    assert_int_equal(f->n, 3);
+    assert_sum(&f->sums[0], "mx:y", NULL, 1, 0);
+    assert_int_equal(fx_usage_sum(f, STORE_BY_PERSON, 0, EVER), ERR_OK);
+    assert_int_equal(f->n, 3);
+    assert_sum(&f->sums[0], "", NULL, 1, 0);
+    assert_sum(&f->sums[1], "web:ann", "USD", 2, 2000);
+    assert_sum(&f->sums[2], "web:bob", "EUR", 1, 7);
+    assert_int_equal(fx_usage_sum(f, STORE_BY_MODEL, 0, EVER), ERR_OK);
+    assert_int_equal(f->n, 3);
+    assert_sum(&f->sums[0], "free", NULL, 1, 0);
+}
+
+static void test_bounds(void **state)
+{
+    struct fixture *f = *state;
+    struct store_usage u = usage(10, "ann", "m");
+    static const struct {
+        int64_t since, until;
+        size_t n;
+    } cases[] = { { 10, 11, 1 }, { 11, EVER, 0 }, { 0, 10, 0 }, { 10, 10, 0 }, { INT64_MIN, EVER, 1 } };
+    add(f, &u);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(fx_usage_sum(f, STORE_BY_MODEL, cases[i].since, cases[i].until), ERR_OK);
+        assert_int_equal(f->n, cases[i].n);
+    }
+}
+
+/* By the local calendar, in the night when summer time ends too. */
+static void test_days(void **state)
+{
+    struct fixture *f = *state;
+    static const int64_t midnight = 1792879200000; /* 2026-10-25 00:00 in Berlin */
+    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+    tzset();
+    for (int i = 0; i < 4; i++) {
+        struct store_usage u = usage((const int64_t[]){ midnight - 1, midnight, midnight + 25 * 3600000 - 1,
+                                                        midnight + 25 * 3600000 }[i], "ann", "m");
+        add(f, &u);
+    }
+    assert_int_equal(fx_usage_sum(f, STORE_BY_DAY, 0, EVER), ERR_OK);
+    unsetenv("TZ");
+    tzset();
+    assert_int_equal(f->n, 3);
+    assert_sum(&f->sums[0], "2026-10-24", "USD", 1, 1000);
+    assert_sum(&f->sums[1], "2026-10-25", "USD", 2, 2000);
+    assert_sum(&f->sums[2], "2026-10-26", "USD", 1, 1000);
+}
+
+/* One absurd row does not take the sums away. */
+static void test_sums_stay_at_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct store_usage u = usage(10, "ann", "m");
+    u.prompt = u.cost = INT64_MAX;
+    add(f, &u);
+    add(f, &u);
+    assert_int_equal(fx_usage_sum(f, STORE_BY_MODEL, 0, EVER), ERR_OK);
+    assert_int_equal(f->sums[0].prompt, INT64_MAX);
+    assert_int_equal(f->sums[0].cost, INT64_MAX);
+    assert_int_equal(f->sums[0].completion, 40);
+}
+
+/* --- time --- */
+static void test_prune(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t t = 1; t <= 3; t++) {
+        struct store_usage u = usage(t, "ann", "m");
+        add(f, &u);
+    }
+    assert_int_equal(fx_usage_prune(f, 0), ERR_OK);
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM ledger"), "3");
+    assert_int_equal(fx_usage_prune(f, 3), ERR_OK);
+    assert_false(f->flag);
+    assert_string_equal(fx_sql(f, "SELECT group_concat(time_ms) FROM ledger"), "3");
+    fx_sql(f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) INSERT INTO ledger (time_ms,"
+              " turn, account, channel, bot, model, prompt, cached, cache_write, completion, reasoning, estimated)"
+              " SELECT 2, 1, 'a', 'c', 'b', 'm', 0, 0, 0, 0, 0, 0 FROM n");
+    assert_int_equal(fx_usage_prune(f, 3), ERR_OK);
+    assert_true(f->flag);
+    assert_int_equal(fx_usage_prune(f, 3), ERR_OK);
+    assert_false(f->flag);
+    assert_string_equal(fx_sql(f, "SELECT group_concat(time_ms) FROM ledger"), "3");
+}
+
+/* Messages go after history_days; what they cost stays. */
+static void test_outlives_its_messages(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    struct store_usage u = usage(5, "ann", "m");
+    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_NOTICED, .usage = &u };
+    assert_int_equal(fx_finish_full(f, &in), ERR_OK);
+    do
+        assert_int_equal(fx_prune(f, EVER), ERR_OK);
+    while (f->flag);
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM message"), "0");
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM ledger"), "1");
+}
+
+/* --- from the version before --- */
+static void make_version_1(struct fixture *f)
+{
+    sqlite3 *db;
+    assert_int_equal(mkdir(f->dir, 0700), 0);
+    assert_int_equal(sqlite3_open(fx_path(f, "warbler.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, schema_steps[0], NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1; INSERT INTO channel (account, name, seq_limit)"
+                                      " VALUES ('web', 'web:x', 1); INSERT INTO message (channel, seq, time_ms, kind,"
+                                      " outcome, flags, turn, id, sender, text) VALUES (1, 1, 1, 1, 0, 1, 0, 'i', 'ann', 't')",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void test_upgrade(void **state)
+{
+    struct fixture *f = *state;
+    make_version_1(f);
+    fx_open(f);
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK);
+    assert_string_equal(f->msgs[0].text, "t");
+    int64_t channel = f->channel.id;
+    struct store_usage u = usage(5, "ann", "m");
+    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_NOTICED, .usage = &u };
+    assert_int_equal(fx_finish_full(f, &in), ERR_OK);
+    assert_string_equal(fx_sql(f, "SELECT count(*) FROM ledger"), "1");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_comes_with_the_answer),
+        TEST(test_what_may_be_missing),
+        TEST(test_sums),
+        TEST(test_bounds),
+        TEST(test_days),
+        TEST(test_sums_stay_at_the_end),
+        TEST(test_prune),
+        TEST(test_outlives_its_messages),
+        cmocka_unit_test_setup_teardown(test_upgrade, fx_setup_shut, fx_teardown),
+    };
+    return cmocka_run_group_tests_name("store_ledger", tests, NULL, NULL);
+}
