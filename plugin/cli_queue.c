@@ -6,16 +6,14 @@
 
 #include "config/nearest.h"
 #include "plugin/base/log.h"
-#include "plugin/base/mem.h"
 #include "plugin/cli.h"
 #include "plugin/cli_cell.h"
 #include "plugin/cli_store.h"
+#include "plugin/cli_table.h"
 #include "plugin/daemon.h"
 
 #define ITEMS_MAX 1000   /* shown at once */
 #define TEXT_COLUMNS 40U /* of a message */
-#define CELL_BYTES_MAX (1024U * 1024)
-#define N_COLUMNS 7U
 
 struct queue {
     const struct cli_command *self;
@@ -38,10 +36,6 @@ static int store_failed(const struct queue *q, const struct err *e)
 }
 
 /* --- list --- */
-struct row {
-    struct buf cells[N_COLUMNS];
-};
-
 static void put_time(struct buf *out, int64_t time_ms)
 {
     char text[32];
@@ -52,61 +46,27 @@ static void put_time(struct buf *out, int64_t time_ms)
     buf_adds(out, text);
 }
 
-static void fill_head(struct row *r)
+static void put_item(struct table *t, const struct store_item *item)
 {
-    static const char *const heads[N_COLUMNS] = { "ID", "STATE", "SINCE", "TRIES", "CHANNEL", "MESSAGE", "WHY" };
-    for (size_t i = 0; i < N_COLUMNS; i++)
-        buf_adds(&r->cells[i], heads[i]);
+    buf_addi(table_cell(t), item->id);
+    buf_adds(table_cell(t), item->dead ? "failed" : "waiting");
+    put_time(table_cell(t), item->time_ms);
+    buf_addi(table_cell(t), item->tries);
+    cell_put(table_cell(t), item->channel, CELL_NO_LIMIT);
+    cell_put(table_cell(t), item->text ? item->text : "", TEXT_COLUMNS);
+    cell_put(table_cell(t), item->reason ? item->reason : "", CELL_NO_LIMIT);
 }
 
-static void fill_row(struct row *r, const struct store_item *item)
+static void print_items(const struct store_item *items, size_t n)
 {
-    buf_addi(&r->cells[0], item->id);
-    buf_adds(&r->cells[1], item->dead ? "failed" : "waiting");
-    put_time(&r->cells[2], item->time_ms);
-    buf_addi(&r->cells[3], item->tries);
-    cell_put(&r->cells[4], item->channel, CELL_NO_LIMIT);
-    cell_put(&r->cells[5], item->text ? item->text : "", TEXT_COLUMNS);
-    cell_put(&r->cells[6], item->reason ? item->reason : "", CELL_NO_LIMIT);
-}
-
-static void print_row(const struct row *r, const size_t width[N_COLUMNS])
-{
-    size_t last = N_COLUMNS - 1;
-    while (last && !r->cells[last].len)
-        last--;
-    for (size_t k = 0; k < last; k++)
-        printf("%s%*s", buf_str(&r->cells[k]), (int)(width[k] - cell_width(&r->cells[k]) + 2), "");
-    puts(buf_str(&r->cells[last]));
-}
-
-static void print_rows(struct row *rows, size_t n)
-{
-    size_t width[N_COLUMNS] = { 0 };
+    static const char *const heads[] = { "ID", "STATE", "SINCE", "TRIES", "CHANNEL", "MESSAGE", "WHY" };
+    struct table t = { .columns = sizeof(heads) / sizeof(heads[0]) };
+    for (size_t i = 0; i < t.columns; i++)
+        buf_adds(table_cell(&t), heads[i]);
     for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < N_COLUMNS; k++) {
-            size_t w = cell_width(&rows[i].cells[k]);
-            if (w > width[k])
-                width[k] = w;
-        }
-    for (size_t i = 0; i < n; i++)
-        print_row(&rows[i], width);
-}
-
-static void print_table(const struct store_item *items, size_t n)
-{
-    struct row *rows = mem_array(n + 1, sizeof(*rows));
-    for (size_t i = 0; i <= n; i++)
-        for (size_t k = 0; k < N_COLUMNS; k++)
-            buf_init(&rows[i].cells[k], CELL_BYTES_MAX);
-    fill_head(&rows[0]);
-    for (size_t i = 0; i < n; i++)
-        fill_row(&rows[i + 1], &items[i]);
-    print_rows(rows, n + 1);
-    for (size_t i = 0; i <= n; i++)
-        for (size_t k = 0; k < N_COLUMNS; k++)
-            buf_free(&rows[i].cells[k]);
-    free(rows);
+        put_item(&t, &items[i]);
+    table_print(&t);
+    table_fini(&t);
 }
 
 static void print_sum(const struct store_item *items, size_t n)
@@ -128,7 +88,7 @@ static void on_list(void *arg, const struct store_item *items, size_t n, const s
         return;
     }
     if (n) {
-        print_table(items, n);
+        print_items(items, n);
         print_sum(items, n);
     } else {
         puts("Nothing waits and nothing has failed.");

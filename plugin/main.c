@@ -49,6 +49,13 @@ static const struct cli_command commands[] = {
       "\n"
       "Works beside a running daemon and without one. Without a command: list.\n",
       cli_queue },
+    { "usage", "", "what answers cost: tokens and money",
+      "Adds up the records of the store, one line for each account, channel, person,\n"
+      "model or day. Money is calculated by the list `prices` of the configuration at\n"
+      "the time of the answer, or is what the server itself said.\n"
+      "\n"
+      "Works beside a running daemon and without one.\n",
+      cli_usage },
     { "practice-model", "", "a small server that plays a language model",
       "Speaks the Chat Completions interface (POST /v1/chat/completions with and without\n"
       "streaming, GET /v1/models), takes any key, and answers by rules: for trying out,\n"
