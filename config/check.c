@@ -485,6 +485,39 @@ static void check_price(const struct check *k, size_t i)
         check_amounts(k, config_setting_get_elem(above, (unsigned)s), &p->above[s].amounts, p->unit);
 }
 
+/* --- limits --------------------------------------------------------------- */
+
+static void check_limit(const struct check *k, size_t i)
+{
+    struct limit_conf *limit = &k->c->limits[i];
+    struct named models = models_of(k->c);
+    int64_t money = 0;
+    size_t model;
+
+    if (limit->money && price_text_amount(limit->money, &money) && money == 0)
+        problem_error(k->problems, at(k, "limits", i, "money"), "money must be more than 0; without it there is no limit");
+    else if (!limit->money && limit->messages == 0 && limit->tokens == 0)
+        problem_error(k->problems, read_place(entry_of(k, "limits", i)),
+                      "this entry of limits limits nothing: set messages, tokens or money");
+    if (!limit->degrade_to)
+        return;
+    model = refer(k, models, limit->degrade_to, at(k, "limits", i, "degrade_to"), "degrade_to");
+    if (model < models.n)
+        limit->degrade_ref = &k->c->models[model];
+}
+
+static void warn_of_unpriced_limit(const struct check *k, size_t i)
+{
+    const struct limit_conf *limit = &k->c->limits[i];
+
+    for (size_t p = 0; p < k->c->n_prices; p++)
+        if (strcmp(k->c->prices[p].currency, limit->currency) == 0)
+            return;
+    if (limit->money)
+        problem_warning(k->problems, at(k, "limits", i, "money"), "no entry of prices is in %s: only costs that servers "
+                        "name count for this limit", limit->currency);
+}
+
 /* --- all ------------------------------------------------------------------ */
 
 static void check_references(const struct check *k)
@@ -502,6 +535,8 @@ static void check_references(const struct check *k)
         resolve_rule(k, i);
     for (size_t i = 0; i < c->n_prices; i++)
         check_price(k, i);
+    for (size_t i = 0; i < c->n_limits; i++)
+        check_limit(k, i);
 }
 
 /* Only of a configuration without errors: every name and reference is there. */
@@ -518,6 +553,8 @@ static void warn_of_what_has_no_effect(const struct check *k)
         if (c->accounts[i].enabled && !is_reached(c, c->accounts[i].name))
             problem_warning(k->problems, at(k, "accounts", i, "name"),
                             "no rule of channels matches account \"%s\": nobody answers there", c->accounts[i].name);
+    for (size_t i = 0; i < c->n_limits; i++)
+        warn_of_unpriced_limit(k, i);
     warn_if_all_disabled(k);
     for (size_t i = 0; i < c->n_bots; i++)
         if (bot_is_used(c, &c->bots[i]))

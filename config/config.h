@@ -154,6 +154,20 @@ struct price_conf {
     struct strings hours;   /* "00:30-08:30+08:00=0.5" */
 };
 
+enum limit_per { LIMIT_PERSON, LIMIT_CHANNEL, LIMIT_ACCOUNT, LIMIT_ALL };
+enum limit_period { LIMIT_MINUTE, LIMIT_HOUR, LIMIT_DAY, LIMIT_MONTH };
+
+struct limit_conf {
+    int per;        /* enum limit_per */
+    int period;     /* enum limit_period */
+    char *match;    /* glob over the channel's name */
+    int64_t messages, tokens; /* 0: no limit */
+    char *money;    /* as price_text.h reads it, NULL: no limit */
+    char *currency;
+    char *degrade_to; /* name of a model or NULL */
+    const struct model_conf *degrade_ref;
+};
+
 struct config {
     char *file;      /* as given */
     char *data_dir;
@@ -177,6 +191,8 @@ struct config {
     size_t n_channels;
     struct price_conf *prices;
     size_t n_prices;
+    struct limit_conf *limits;
+    size_t n_limits;
     unsigned refs; /* private */
 };
 

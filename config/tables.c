@@ -12,6 +12,7 @@
 #define CHANNEL(field) offsetof(struct channel_rule, field)
 #define PRICE(field) offsetof(struct price_conf, field)
 #define STEP(field) offsetof(struct price_step, field)
+#define LIMIT(field) offsetof(struct limit_conf, field)
 
 #define HOUR_MS 3600e3
 #define NAME_BYTES_MAX 256 /* 64 characters of any kind */
@@ -23,6 +24,7 @@ SIDE_BY_SIDE(bots);
 SIDE_BY_SIDE(accounts);
 SIDE_BY_SIDE(channels);
 SIDE_BY_SIDE(prices);
+SIDE_BY_SIDE(limits);
 _Static_assert(PRICE(n_above) == PRICE(above) + sizeof(void *), "above and its count");
 
 /* Each in the order of its enum. */
@@ -35,6 +37,8 @@ static const char *const max_tokens_names[] = { "max_tokens", "max_completion_to
 static const char *const system_role_names[] = { "system", "developer", "user", NULL };
 static const char *const queue_names[] = { "each", "merge", "latest", NULL };
 static const char *const on_doubt_names[] = { "drop", "resend", NULL };
+static const char *const per_names[] = { "person", "channel", "account", "all", NULL };
+static const char *const period_names[] = { "minute", "hour", "day", "month", NULL };
 static const char *const language_names[] = { "en", "zh", NULL };
 /* Words that are sent as they are. */
 static const char *const template_names[] = { "plain", "chatml", "llama2", "llama3", "mistral", "alpaca", "vicuna",
@@ -365,6 +369,29 @@ const struct setting price_settings[] = {
     SETTING_END
 };
 
+/* --- limits --------------------------------------------------------------- */
+
+const struct setting limit_settings[] = {
+    { "per", SETTING_ENUM, .offset = LIMIT(per), .choices = per_names, .fallback = "person",
+      .help = "Whom it is for: each person, each channel, each account, or all together." },
+    { "match", SETTING_STRING, .offset = LIMIT(match), .max = 1024, .check = check_match, .fallback = "*", .example = "web:*",
+      .help = "In which channels: a pattern as in channels." },
+    { "period", SETTING_ENUM, .offset = LIMIT(period), .choices = period_names, .fallback = "day",
+      .help = "A day and a month are those of the local calendar; a minute and an hour begin with the first message." },
+    { "messages", SETTING_INT, .offset = LIMIT(messages), .max = 1e12, .fallback = "0", .example = "50",
+      .help = "How many answers; 0: no limit. Commands do not count." },
+    { "tokens", SETTING_INT, .offset = LIMIT(tokens), .max = 1e15, .fallback = "0", .example = "100000",
+      .help = "How many tokens, of prompts and answers; 0: no limit." },
+    { "money", SETTING_STRING, .offset = LIMIT(money), .check = check_amount, .example = "0.50",
+      .help = "How much money, by the list prices or as servers say it." },
+    { "currency", SETTING_STRING, .offset = LIMIT(currency), .check = check_currency, .fallback = "USD",
+      .help = "The currency of money; costs in others do not count." },
+    { "degrade_to", SETTING_STRING, .offset = LIMIT(degrade_to), .example = "cheap",
+      .help = "The name of a model that answers when the limit is used up, instead of a notice that says when it goes on. "
+              "The limits below it hold for that model too." },
+    SETTING_END
+};
+
 /* --- the file ------------------------------------------------------------- */
 
 static const struct setting listen_settings[] = {
@@ -418,5 +445,8 @@ const struct setting config_settings[] = {
       .example = "( { model = \"gpt-4o*\"; input = \"2.50\"; output = \"10.00\"; } )",
       .help = "What models cost, for `warbler usage`, the metrics and limits. A cost that the server itself names counts "
               "instead." },
+    { "limits", SETTING_LIST, .offset = CONFIG(limits), .group = limit_settings, .item = "limit",
+      .item_size = sizeof(struct limit_conf), .example = "( { per = \"person\"; period = \"day\"; messages = 50; } )",
+      .help = "How much of the models people may take. All limits that fit hold together, in their order." },
     SETTING_END
 };

@@ -11,6 +11,7 @@ extern const struct setting bot_settings[];     /* into struct bot_conf */
 extern const struct setting account_settings[]; /* what every account has; into struct account_conf */
 extern const struct setting channel_settings[]; /* into struct channel_rule */
 extern const struct setting price_settings[];   /* into struct price_conf */
+extern const struct setting limit_settings[];   /* into struct limit_conf */
 
 /* Names of the bits of enum trigger_kind, in their order; NULL-terminated. */
 extern const char *const trigger_names[];

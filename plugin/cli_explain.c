@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "config/describe.h"
+#include "config/glob.h"
 #include "config/nearest.h"
 #include "plugin/base/clock.h"
 #include "plugin/base/log.h"
@@ -211,6 +212,29 @@ static void print_fallback(const struct model_conf *m)
     }
 }
 
+static void print_people_limit(const struct limit_conf *l)
+{
+    static const char *const pers[] = { "person", "channel", "account", "all together" };
+    static const char *const periods[] = { "minute", "hour", "day", "month" };
+    printf(INDENT "%s %s, in a %s:", l->per == LIMIT_ALL ? "for" : "for each", pers[l->per], periods[l->period]);
+    if (l->messages)
+        printf(" %" PRId64 " messages", l->messages);
+    if (l->tokens)
+        printf("%s %" PRId64 " tokens", l->messages ? "," : "", l->tokens);
+    if (l->money)
+        printf("%s %s %s", l->messages || l->tokens ? "," : "", l->money, l->currency);
+    if (l->degrade_to)
+        printf("; then the model %s answers", l->degrade_to);
+    putchar('\n');
+}
+
+static void print_people_limits(const struct subject *s)
+{
+    for (size_t i = 0; i < s->config->n_limits; i++)
+        if (glob_matches_channel(s->config->limits[i].match, s->name))
+            print_people_limit(&s->config->limits[i]);
+}
+
 static void print_limits(const struct subject *s)
 {
     static const char *const queues[] = { "answered one by one", "answered all at once",
@@ -231,6 +255,7 @@ static void print_limits(const struct subject *s)
     print_rate(m->requests_per_minute, "requests to the model in a minute");
     print_rate(m->tokens_per_minute, "tokens of the model in a minute");
     print_fallback(m);
+    print_people_limits(s);
 }
 
 /* --- the prompt --- */

@@ -19,6 +19,7 @@
     X(METRIC_TURNS_SILENT, COUNTER, "warbler_turns_silent_total", "Messages that were not to be answered")      \
     X(METRIC_TURNS_DEAD, COUNTER, "warbler_turns_dead_total", "Turns that ended as a dead letter")              \
     X(METRIC_TURNS_CANCELLED, COUNTER, "warbler_turns_cancelled_total", "Answers stopped by a person")          \
+    X(METRIC_TURNS_LIMITED, COUNTER, "warbler_turns_limited_total", "Turns refused because a limit was used up") \
     X(METRIC_TURNS_RESUMED, COUNTER, "warbler_turns_resumed_total", "Turns asked again after a restart")        \
     X(METRIC_TURNS_RUNNING, GAUGE, "warbler_turns_running", "Answers being made now")                           \
     X(METRIC_TURNS_WAITING, GAUGE, "warbler_turns_waiting", "Messages that wait for their turn")                \

@@ -6,11 +6,13 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "plugin/base/clock.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 #include "plugin/chat/core.h"
 #include "plugin/chat/ending.h"
 #include "plugin/chat/inbox.h"
+#include "plugin/chat/limit.h"
 #include "plugin/chat/outbox.h"
 #include "plugin/chat/turn.h"
 #include "plugin/model/vocabularies.h"
@@ -67,12 +69,23 @@ static void rest(void *arg)
     mem_give_back();
 }
 
+/* Comes before the first message can be accepted: the store keeps the order. */
+static void counts_read(void *arg, const struct store_count *counts, size_t n, const struct err *e)
+{
+    struct chat *core = arg;
+    if (e->code)
+        log_error("chat", "cannot read what was taken of the limits; they begin anew: %s", e->text);
+    limits_load(core->limits, counts, n);
+}
+
 struct chat *chat_new(const struct chat_env *env)
 {
     struct chat *core = mem_alloc(sizeof(*core));
     core->env = *env;
     core->outbox = outbox_new(core);
     core->vocabularies = vocabularies_new();
+    core->limits = limits_new();
+    store_counts(env->store, clock_wall_ms(), counts_read, core);
     timer_init(&core->rest, env->loop, rest, core);
     person_begin(core);
     chat_reload(core, env->config);
@@ -90,6 +103,7 @@ void chat_free(struct chat **core_r)
     timer_cancel(&core->rest);
     outbox_free(&core->outbox);
     vocabularies_free(&core->vocabularies);
+    limits_free(&core->limits);
     drop_keywords(core);
     config_unref(&core->config);
     free(core);

@@ -173,7 +173,7 @@ static void status(struct channel *ch, const struct bot_conf *bot, struct questi
 {
     struct buf out;
     buf_init(&out, RESULT_BYTES_MAX);
-    status_write(&out, ch, bot, model_of(ch), channel_language(ch, q));
+    status_write(&out, ch, bot, model_of(ch), q);
     settle(ch, q, buf_str(&out));
     buf_free(&out);
 }

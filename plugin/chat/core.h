@@ -35,6 +35,7 @@ struct chat {
     struct outbox *outbox;
     char person_salt[PERSON_SALT_DIGITS + 1]; /* "": not known */
     struct vocabularies *vocabularies;
+    struct limits *limits;
 };
 
 void pending_add(struct chat *core, struct pending *p, struct adapter *a, void (*free_fn)(struct pending *p));

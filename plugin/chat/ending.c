@@ -195,6 +195,8 @@ static void attempt(void *arg)
     parts->end = end;
     split(parts);
     struct store_usage usage;
+    size_t n_counts;
+    const struct store_count *counts = bill_counts(end->bill, &n_counts);
     struct store_finish f = {
         .account = ch->account,
         .channel = ch->name,
@@ -208,6 +210,8 @@ static void attempt(void *arg)
         .parts = parts->n ? parts->v : NULL,
         .n_parts = parts->n,
         .usage = bill_row(end->bill, &usage) ? &usage : NULL,
+        .counts = counts,
+        .n_counts = n_counts,
     };
     end->parts = parts->n > 0;
     ch->commits++;

@@ -1,8 +1,10 @@
 #include "plugin/chat/notice.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "plugin/base/utf8.h"
 
@@ -121,4 +123,93 @@ const char *notice_class(enum err_code code, enum language lang)
 {
     const char *text = CLASSES[code][lang];
     return text ? text : lang == LANG_ZH ? "内部错误" : "internal error";
+}
+
+/* --- limits --- */
+#define SECOND_MS 1000
+
+static const char *const PERIODS[][LANG_COUNT] = {
+    [LIMIT_MINUTE] = { "this minute", "这一分钟" },
+    [LIMIT_HOUR] = { "this hour", "这一小时" },
+    [LIMIT_DAY] = { "today", "今天" },
+    [LIMIT_MONTH] = { "this month", "这个月" },
+};
+
+static const char *const WHO[][LANG_COUNT] = {
+    [LIMIT_PERSON] = { "You have", "您" },
+    [LIMIT_CHANNEL] = { "This conversation has", "本会话" },
+    [LIMIT_ACCOUNT] = { "The bot has", "机器人" },
+    [LIMIT_ALL] = { "The bot has", "机器人" },
+};
+
+const char *notice_period(enum limit_period period, enum language lang)
+{
+    return PERIODS[period][lang];
+}
+
+static struct tm local(int64_t ms)
+{
+    time_t t = (time_t)(ms / SECOND_MS);
+    struct tm tm;
+    localtime_r(&t, &tm);
+    return tm;
+}
+
+static bool same_day(const struct tm *a, const struct tm *b)
+{
+    return a->tm_year == b->tm_year && a->tm_yday == b->tm_yday;
+}
+
+static struct tm day_after(struct tm tm)
+{
+    tm = (struct tm){ .tm_year = tm.tm_year, .tm_mon = tm.tm_mon, .tm_mday = tm.tm_mday + 1, .tm_hour = 12, .tm_isdst = -1 };
+    mktime(&tm);
+    return tm;
+}
+
+/* "tomorrow at 00:00", "at 14:35", "in 40 seconds", "on 1 December". */
+static void add_again(struct buf *out, const struct notice_limit *n, bool zh)
+{
+    static const char *const months[] = { "January", "February", "March", "April", "May", "June", "July",
+                                          "August", "September", "October", "November", "December" };
+    struct tm now = local(n->now_ms), tomorrow = day_after(now), again = local(n->again_ms);
+    int64_t seconds = (n->again_ms - n->now_ms + SECOND_MS - 1) / SECOND_MS;
+    if (n->period == LIMIT_MINUTE)
+        buf_addf(out, zh ? "%" PRId64 " 秒后" : "in %" PRId64 " second%s", seconds, seconds == 1 ? "" : "s");
+    else if (same_day(&again, &now))
+        buf_addf(out, zh ? "%02d:%02d " : "at %02d:%02d", again.tm_hour, again.tm_min);
+    else if (same_day(&again, &tomorrow))
+        buf_addf(out, zh ? "明天 %02d:%02d " : "tomorrow at %02d:%02d", again.tm_hour, again.tm_min);
+    else if (zh)
+        buf_addf(out, "%d 月 %d 日", again.tm_mon + 1, again.tm_mday);
+    else
+        buf_addf(out, "again on %d %s", again.tm_mday, months[again.tm_mon]);
+}
+
+static void add_used_up(struct buf *out, const struct notice_limit *n, bool zh)
+{
+    const char *who = WHO[n->per][zh ? LANG_ZH : LANG_EN], *period = PERIODS[n->period][zh ? LANG_ZH : LANG_EN];
+    if (n->messages && zh)
+        buf_addf(out, "%s%s的 %" PRId64 " 条消息已用完", who, period, n->messages);
+    else if (n->messages)
+        buf_addf(out, "%s used up %s's %" PRId64 " message%s.", who, period, n->messages, n->messages == 1 ? "" : "s");
+    else if (zh)
+        buf_addf(out, "%s%s的额度已用完", who, period);
+    else
+        buf_addf(out, "%s used up the share for %s.", who, period);
+}
+
+void notice_limit(struct buf *out, const struct notice_limit *n, enum language lang)
+{
+    bool zh = lang == LANG_ZH;
+    if (!n->again_ms) {
+        buf_adds(out, zh ? "剩余的额度正被其他回答占用，请等它们完成后发送 /retry。"
+                         : "The answers that are being written take up what is left for now. Please wait for them, then send "
+                           "/retry.");
+        return;
+    }
+    add_used_up(out, n, zh);
+    buf_adds(out, zh ? "，" : " It goes on ");
+    add_again(out, n, zh);
+    buf_adds(out, zh ? "恢复。" : ".");
 }

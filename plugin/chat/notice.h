@@ -3,6 +3,10 @@
 #ifndef WARBLER_CHAT_NOTICE_H
 #define WARBLER_CHAT_NOTICE_H
 
+#include <stdint.h>
+
+#include "config/config.h"
+#include "plugin/base/buf.h"
 #include "plugin/base/err.h"
 
 enum language { LANG_EN, LANG_ZH, LANG_COUNT };
@@ -39,5 +43,16 @@ enum notice {
 const char *notice_text(enum notice n, enum language lang);
 const char *notice_error(enum err_code code, enum language lang);
 const char *notice_class(enum err_code code, enum language lang); /* what went wrong in two or three words, for /status */
+
+/* That a limit is used up, and when it goes on. Never how much money it is. */
+struct notice_limit {
+    enum limit_per per;
+    enum limit_period period;
+    int64_t messages; /* that were allowed; 0: it was tokens or money */
+    int64_t now_ms, again_ms; /* wall clock; again 0: as soon as answers under way are done */
+};
+void notice_limit(struct buf *out, const struct notice_limit *n, enum language lang);
+/* "today", "this hour": for what is left of a limit. */
+const char *notice_period(enum limit_period period, enum language lang);
 
 #endif

@@ -2,7 +2,9 @@
 
 #include <inttypes.h>
 
+#include "plugin/base/clock.h"
 #include "plugin/chat/core.h"
+#include "plugin/chat/limit.h"
 
 #define SECOND_MS 1000
 #define MINUTE_MS (60 * SECOND_MS)
@@ -93,15 +95,52 @@ static void add_model(struct buf *out, const struct chat *core, const struct mod
     buf_adds(out, zh ? "前\n" : " ago\n");
 }
 
-void status_write(struct buf *out, const struct channel *ch, const struct bot_conf *bot, const struct model_conf *model,
-                  enum language lang)
+/* --- what is left of the person's limits --- */
+struct left {
+    struct buf *out;
+    enum language lang;
+};
+
+static void add_left(void *arg, const struct limit_left *left)
 {
+    const struct left *l = arg;
+    const struct limit_conf *limit = left->limit;
+    const char *period = notice_period((enum limit_period)limit->period, l->lang);
+    bool zh = l->lang == LANG_ZH;
+    if (limit->messages)
+        buf_addf(l->out, zh ? "- %s剩余消息：%" PRId64 "/%" PRId64 "\n" : "- messages left %s: %" PRId64 " of %" PRId64 "\n",
+                 period, left->messages, limit->messages);
+    if (limit->tokens)
+        buf_addf(l->out, zh ? "- %s剩余 token：%" PRId64 "/%" PRId64 "\n" : "- tokens left %s: %" PRId64 " of %" PRId64 "\n",
+                 period, left->tokens, limit->tokens);
+    if (limit->money)
+        buf_addf(l->out, zh ? "- %s剩余额度：%d%%\n" : "- share left %s: %d %%\n", period, left->money_percent);
+}
+
+static void add_limits(struct buf *out, const struct channel *ch, const char *person, enum language lang)
+{
+    const struct limit_ask ask = {
+        .config = ch->core->config,
+        .account = ch->account,
+        .channel = ch->name,
+        .person = person,
+        .now_ms = clock_wall_ms(),
+    };
+    struct left left = { out, lang };
+    limit_each_left(ch->core->limits, &ask, add_left, &left);
+}
+
+void status_write(struct buf *out, const struct channel *ch, const struct bot_conf *bot, const struct model_conf *model,
+                  const struct question *q)
+{
+    enum language lang = channel_language(ch, q);
     bool zh = lang == LANG_ZH;
     buf_addf(out, zh ? "- 机器人：%s（Warbler %s）\n" : "- bot: %s (Warbler %s)\n", bot->name, WARBLER_VERSION);
     add_model(out, ch->core, model, zh);
     buf_addf(out, zh ? "- 记忆：%zu 条消息，约 %zu 个 token\n" : "- remembers: %zu messages, about %zu tokens\n",
              ch->history.count, ch->history.tokens);
     buf_addf(out, zh ? "- 等待回答的消息：%zu\n" : "- messages that wait for an answer: %zu\n", ch->n_queue);
+    add_limits(out, ch, q->sender, lang);
     if (ch->row.muted)
         buf_adds(out, zh ? "- 静音中\n" : "- muted\n");
 }

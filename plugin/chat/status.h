@@ -6,8 +6,9 @@
 #include "plugin/chat/channel.h"
 #include "plugin/chat/notice.h"
 
-/* Appends a list, one line each. model: the one that the conversation asks. */
+/* Appends a list, one line each, as q asks for it. model: the one that the
+ * conversation asks. */
 void status_write(struct buf *out, const struct channel *ch, const struct bot_conf *bot, const struct model_conf *model,
-                  enum language lang);
+                  const struct question *q);
 
 #endif

@@ -27,6 +27,7 @@
 #define EDIT_BYTES_PER_MS 64
 #define LENGTH_MARK "…"
 #define VIEW_BYTES_MAX (COMPLETION_TEXT_BYTES_MAX + QUOTE_BYTES_MAX + 2)
+#define NOTICE_BYTES_MAX 4096
 #define TYPING_AFTER_MS 150 /* an answer that comes at once needs no "is typing" before it */
 
 #define CROWD_TURNS 64 /* at once: their memory is worth giving back */
@@ -446,6 +447,8 @@ static void write_fixed(struct turn *t)
     buf_init(&front, PROMPT_BYTES_MAX);
     expand_system(t, &system);
     prompt_front(&front, row->pins, row->summary);
+    buf_reset(&t->system);
+    buf_reset(&t->front);
     json_escape(&t->system, buf_str(&system), system.len);
     json_escape(&t->front, buf_str(&front), front.len);
     t->fixed_tokens = tokens_count(v, buf_str(&system), system.len) + tokens_count(v, buf_str(&front), front.len) +
@@ -490,30 +493,54 @@ static bool on_too_long(void *arg, struct completion_request *req, size_t max_to
     return req->tokens < before;
 }
 
+static void lay_out_for_model(struct turn *t, struct completion_request *req)
+{
+    count_for_model(t);
+    write_fixed(t);
+    summary_trim(t->ch, t->bot, history_budget(t), t->ask);
+    lay_out(t, req);
+    req->model = t->model;
+    req->system = buf_str(&t->system);
+}
+
+/* False: a limit is used up, and the turn over. */
+static bool reserve(struct turn *t, size_t prompt_tokens)
+{
+    struct buf notice;
+    buf_init(&notice, NOTICE_BYTES_MAX);
+    t->bill = bill_new(t->ch, t->config, t->bot, t->lead);
+    bool may = bill_reserve(t->bill, &t->model, prompt_tokens, &notice, channel_language(t->ch, t->lead));
+    if (!may) {
+        struct err why;
+        err_set(&why, ERR_RATE, "a limit of the people here is used up");
+        end_with_notice(t, buf_str(&notice), finish_name(FINISH_ERROR), &why);
+    }
+    buf_free(&notice);
+    return may;
+}
+
 static void ask(struct turn *t)
 {
     static const struct completion_handler handler = { on_text, on_reasoning, on_restart, on_too_long, on_done };
     struct channel *ch = t->ch;
     struct completion_request req = {
-        .model = t->model,
         .config = t->config,
         .flow = ch->name,
         .own = &ch->calibration,
     };
     if (t->lead->sender && person_of(t->person, ch->core, ch->account, t->lead->sender))
         req.person = t->person;
-    count_for_model(t);
-    write_fixed(t);
-    summary_trim(ch, t->bot, history_budget(t), t->ask);
-    lay_out(t, &req);
-    req.system = buf_str(&t->system);
+    lay_out_for_model(t, &req);
     if (buf_error(&t->system) || buf_error(&t->messages)) {
         struct err why;
         err_set(&why, ERR_TOO_LARGE, "the request to the model would be over %u bytes", PROMPT_BYTES_MAX);
         end_without_answer(t, FINISH_ERROR, &why);
         return;
     }
-    t->bill = bill_new(ch, t->config, t->bot, t->lead, req.tokens);
+    if (!reserve(t, req.tokens))
+        return;
+    if (req.model != t->model)
+        lay_out_for_model(t, &req);
     set_state(t, TURN_ASKING);
     timer_set(&t->timer, TYPING_AFTER_MS);
     t->completion = completion_start(ch->core->env.models, &req, &handler, t);

@@ -85,6 +85,10 @@ static void pack_finish(struct job *job, struct pack *p)
     struct finish_job *j = (struct finish_job *)job;
     struct store_finish *f = &j->in;
     f->parts = pack_array(p, f->parts, f->n_parts * sizeof *f->parts);
+    f->counts = pack_array(p, f->counts, f->n_counts * sizeof *f->counts);
+    struct store_count *counts = (struct store_count *)f->counts;
+    for (size_t i = 0; i < f->n_counts; i++)
+        pack_text(p, &counts[i].key);
     struct store_part *parts = (struct store_part *)f->parts;
     for (size_t i = 0; i < f->n_parts; i++) {
         pack_text(p, &parts[i].txn);
@@ -217,6 +221,21 @@ void store_prune(struct store *s, int64_t before_ms, void (*done)(void *arg, boo
 {
     static const struct job_type type = { sizeof(struct prune_job), NULL, prune_work, deliver_prune };
     struct prune_job j = { .job = { .type = &type, .arg = arg }, .before_ms = before_ms, .done = done };
+    job_submit(s, &j.job);
+}
+
+/* --- counters --- */
+static void deliver_counts(struct job *job, const struct err *e)
+{
+    struct counts_job *j = (struct counts_job *)job;
+    j->done(job->arg, job->rows.items, job->rows.n, e);
+}
+
+void store_counts(struct store *s, int64_t now_ms,
+                  void (*done)(void *arg, const struct store_count *counts, size_t n, const struct err *e), void *arg)
+{
+    static const struct job_type type = { sizeof(struct counts_job), NULL, counts_work, deliver_counts };
+    struct counts_job j = { .job = { .type = &type, .arg = arg }, .now_ms = now_ms, .done = done };
     job_submit(s, &j.job);
 }
 

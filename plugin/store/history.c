@@ -213,8 +213,10 @@ enum err_code prune_work(struct db *db, struct job *job, struct err *e)
 {
     struct prune_job *j = (struct prune_job *)job;
     struct place at = { db->prune_channel, db->prune_seq };
-    bool more_facts;
+    bool more_facts = false, more_counts = false;
     enum err_code code = prune_facts(db, &more_facts, e);
+    if (!code)
+        code = count_prune(db, clock_wall_ms(), PRUNE_STEPS, &more_counts, e);
     for (int i = 0; i < PRUNE_STEPS && !code; i++) {
         code = prune_step(db, j->before_ms, &at, e);
         if (!at.channel)
@@ -224,6 +226,6 @@ enum err_code prune_work(struct db *db, struct job *job, struct err *e)
         return code;
     db->prune_channel = at.channel;
     db->prune_seq = at.seq;
-    j->more = more_facts || at.channel;
+    j->more = more_facts || more_counts || at.channel;
     return ERR_OK;
 }

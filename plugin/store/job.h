@@ -135,6 +135,11 @@ struct usage_sum_job {
     int64_t since_ms, until_ms;
     void (*done)(void *arg, const struct store_usage_sum *sums, size_t n, const struct err *e);
 };
+struct counts_job {
+    struct job job;
+    int64_t now_ms;
+    void (*done)(void *arg, const struct store_count *counts, size_t n, const struct err *e);
+};
 struct beat_job {
     struct job job;
     bool changed;
@@ -153,8 +158,11 @@ work_fn out_list_work, out_try_work, out_sent_work, out_dead_work;              
 work_fn queue_list_work, queue_retry_work, queue_drop_work;                          /* queue.c */
 work_fn kv_put_work, kv_get_work, beat_work;                                         /* facts.c */
 work_fn usage_add_work, usage_sum_work, usage_prune_work;                            /* ledger.c */
+work_fn counts_work;                                                                 /* count.c */
 enum err_code fact_put(struct db *db, const char *account, const char *key, const char *value, int64_t expires_ms,
                        struct err *e);
 enum err_code ledger_add(struct db *db, const struct store_usage *u, struct err *e);
+enum err_code count_put(struct db *db, const struct store_count *c, struct err *e);
+enum err_code count_prune(struct db *db, int64_t now_ms, int limit, bool *more_r, struct err *e);
 
 #endif

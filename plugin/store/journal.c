@@ -249,6 +249,8 @@ enum err_code finish_work(struct db *db, struct job *job, struct err *e)
         code = leave_prompt(db, f->channel_id, f->supersedes, e);
     if (!code && f->usage)
         code = ledger_add(db, &j->usage, e);
+    for (size_t i = 0; i < f->n_counts && !code; i++)
+        code = count_put(db, &f->counts[i], e);
     for (size_t i = 0; i < f->n_parts && !code; i++)
         code = add_part(db, f, answer, i, e);
     int64_t limit = larger(f->seq_limit, answer);

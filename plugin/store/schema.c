@@ -111,7 +111,19 @@ static const char step_4[] =
     ") STRICT;"
     "CREATE INDEX ledger_time ON ledger (time_ms);";
 
-const char *const schema_steps[] = { step_1, step_2, step_3, step_4 };
+/* What was taken of people's limits in the period that runs. */
+static const char step_5[] =
+    "CREATE TABLE count ("
+    "  key TEXT PRIMARY KEY,"
+    "  begin_ms INTEGER NOT NULL,"
+    "  end_ms INTEGER NOT NULL,"
+    "  messages INTEGER NOT NULL,"
+    "  tokens INTEGER NOT NULL,"
+    "  money INTEGER NOT NULL"
+    ") WITHOUT ROWID, STRICT;"
+    "CREATE INDEX count_end ON count (end_ms);";
+
+const char *const schema_steps[] = { step_1, step_2, step_3, step_4, step_5 };
 const size_t schema_n_steps = sizeof schema_steps / sizeof *schema_steps;
 
 static enum err_code read_number(struct db *db, const char *sql, int64_t *n_r, struct err *e)

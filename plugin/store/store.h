@@ -115,6 +115,13 @@ struct store_usage {
     const char *raw;      /* its own words, JSON, or NULL */
 };
 
+/* --- counters of people's limits --- */
+struct store_count {
+    const char *key;
+    int64_t begin_ms, end_ms; /* the period, wall clock */
+    int64_t messages, tokens, money;
+};
+
 /* --- the journal --- */
 /* A person's message, and the account's stream position that it covers, in one
  * commit. The message is new unless the channel has a PERSON row with the same
@@ -161,6 +168,8 @@ struct store_finish {
     const struct store_part *parts; /* NULL where storing is delivering */
     size_t n_parts;
     const struct store_usage *usage; /* what it cost; NULL: nothing */
+    const struct store_count *counts; /* counters as they stand now; written over what was there */
+    size_t n_counts;
 };
 void store_finish(struct store *s, const struct store_finish *f, void (*done)(void *arg, const struct err *e),
                   void *arg);
@@ -235,10 +244,14 @@ void store_kv_get(struct store *s, const char *account, const char *key,
                   void (*done)(void *arg, const char *value, int64_t expires_ms, const struct err *e), void *arg);
 #define STORE_KEY_POSITION "position" /* where store_accept keeps the stream position */
 
-/* Drops messages older than before_ms that are neither pending nor dead, and
- * expired facts, a bounded number per call; more: there is more to do. */
+/* Drops messages older than before_ms that are neither pending nor dead,
+ * expired facts, and counters of periods that are over, a bounded number per call; more: there is more to do. */
 void store_prune(struct store *s, int64_t before_ms, void (*done)(void *arg, bool more, const struct err *e),
                  void *arg);
+
+/* The counters whose period was not over at that time, by key. */
+void store_counts(struct store *s, int64_t now_ms,
+                  void (*done)(void *arg, const struct store_count *counts, size_t n, const struct err *e), void *arg);
 
 /* --- sums over the ledger --- */
 /* What was paid for outside of a turn. */

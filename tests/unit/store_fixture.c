@@ -390,6 +390,23 @@ enum err_code fx_prune(struct fixture *f, int64_t before_ms)
     return wait_for(f);
 }
 
+/* --- counters --- */
+static void got_counts(void *arg, const struct store_count *counts, size_t n, const struct err *e)
+{
+    struct fixture *f = arg;
+    f->counts = copy_rows(f, counts, n, sizeof *counts);
+    for (size_t i = 0; i < n; i++)
+        keep(f, &f->counts[i].key);
+    finish_call(f, e);
+}
+
+enum err_code fx_counts(struct fixture *f, int64_t now_ms)
+{
+    start_call(f);
+    store_counts(f->store, now_ms, got_counts, f);
+    return wait_for(f);
+}
+
 /* --- the ledger --- */
 enum err_code fx_usage_add(struct fixture *f, const struct store_usage *u)
 {

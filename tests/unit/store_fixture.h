@@ -29,6 +29,7 @@ struct fixture {
     struct store_pending *pendings;
     struct store_item *items;
     struct store_usage_sum *sums;
+    struct store_count *counts;
     size_t n;
     const char *value;
     int64_t expires_ms;
@@ -64,6 +65,7 @@ enum err_code fx_channel_put(struct fixture *f, const struct store_channel *c);
 enum err_code fx_kv_put(struct fixture *f, const char *key, const char *value, int64_t expires_ms);
 enum err_code fx_kv_get(struct fixture *f, const char *key);
 enum err_code fx_prune(struct fixture *f, int64_t before_ms);
+enum err_code fx_counts(struct fixture *f, int64_t now_ms);
 enum err_code fx_usage_add(struct fixture *f, const struct store_usage *u);
 enum err_code fx_usage_sum(struct fixture *f, enum store_usage_by by, int64_t since_ms, int64_t until_ms);
 enum err_code fx_usage_prune(struct fixture *f, int64_t before_ms);

@@ -1100,6 +1100,101 @@ static void a_refusal_costs_nothing(void **state)
     world_free(w);
 }
 
+/* --- people's limits --- */
+static const struct setup LIMITED = {
+    .caps = STORED,
+    .file = "limits = ( { period = \"day\"; messages = 2; } );\n",
+};
+
+static void a_used_up_limit_is_a_notice(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&LIMITED);
+    say(w, "1", "/status");
+    wait_for(w, "final", 1);
+    assert_non_null(strstr(nth(w, "final", 0)->text, "- messages left today: 2 of 2\n"));
+    say(w, "2", "#echo a");
+    say(w, "3", "#fail 500"); /* an answer that fails does not count */
+    say(w, "4", "#echo b");
+    say(w, "5", "#echo c");
+    wait_for(w, "final", 5);
+    assert_string_equal(nth(w, "final", 3)->text, "b");
+    const struct event *refused = nth(w, "final", 4);
+    assert_true(refused->notice);
+    assert_int_equal(refused->error, ERR_RATE);
+    assert_non_null(strstr(refused->text, "You have used up today's 2 messages. It goes on tomorrow at 0"));
+    say_as(w, "c", "alice", "6", "再来一次", true);
+    say(w, "7", "/retry"); /* asks the model, so it is limited */
+    wait_for(w, "final", 7);
+    say(w, "8", "/status");
+    wait_for(w, "final", 8);
+    assert_non_null(strstr(nth(w, "final", 5)->text, "您今天的 2 条消息已用完，明天 0"));
+    assert_true(nth(w, "final", 6)->notice);
+    assert_non_null(strstr(nth(w, "final", 7)->text, "0 of 2\n"));
+    say_as(w, "c", "bob", "9", "#echo d", true);
+    wait_for(w, "final", 9);
+    assert_string_equal(nth(w, "final", 8)->text, "d");
+    assert_rising(w);
+    world_free(w);
+}
+
+static void limits_hold_over_a_restart(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&LIMITED);
+    say(w, "1", "#echo a");
+    wait_for(w, "final", 1);
+    say(w, "2", "#sleep 60000"); /* reserved, and asked again after the restart */
+    wait_for(w, "ack", 2);
+    restart(w);
+    say(w, "3", "/stop");
+    wait_for(w, "final", 2);
+    settle(w);
+    restart(w);
+    say(w, "4", "#echo b");
+    wait_for(w, "final", 1);
+    assert_true(nth(w, "final", 0)->notice);
+    assert_int_equal(nth(w, "final", 0)->error, ERR_RATE);
+    world_free(w);
+}
+
+static const struct setup DEGRADED = {
+    .caps = STORED,
+    .file = "limits = ( { messages = 1; degrade_to = \"other\"; } );\n",
+};
+
+static void another_model_answers_without_a_word(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&DEGRADED);
+    say(w, "1", "#echo a");
+    say(w, "2", "#echo b");
+    say(w, "3", "#echo c");
+    wait_for(w, "final", 3);
+    assert_string_equal(nth(w, "final", 2)->text, "c");
+    settle(w);
+    struct sums s = { .done = false };
+    store_usage_sum(w->store, STORE_BY_MODEL, 0, INT64_MAX, got_sums, &s);
+    for (int i = 0; i < TURNS_MAX && !s.done; i++)
+        loop_turn(w->loop, true);
+    assert_int_equal(s.n, 2);
+    assert_int_equal(s.v.answers, 2); /* of the first by name: "other" */
+    world_free(w);
+}
+
+/* Two conversations of one person at the same time. */
+static void answers_under_way_are_reserved(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = STORED, .file = "limits = ( { messages = 1; } );\n" });
+    say_as(w, "c", "alice", "1", "#sleep 60000", true);
+    wait_for(w, "ack", 1);
+    say_as(w, "d", "alice", "2", "#echo a", true);
+    wait_for(w, "final", 1);
+    assert_non_null(strstr(nth(w, "final", 0)->text, "are being written take up what is left for now"));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1133,6 +1228,10 @@ int main(void)
         cmocka_unit_test(a_stopped_answer_is_estimated),
         cmocka_unit_test(a_broken_answer_is_estimated),
         cmocka_unit_test(a_refusal_costs_nothing),
+        cmocka_unit_test(a_used_up_limit_is_a_notice),
+        cmocka_unit_test(limits_hold_over_a_restart),
+        cmocka_unit_test(another_model_answers_without_a_word),
+        cmocka_unit_test(answers_under_way_are_reserved),
         cmocka_unit_test(doubt_is_settled_as_configured),
         cmocka_unit_test(a_part_that_is_refused_for_good_says_why),
     };

@@ -315,6 +315,29 @@ static void test_prices(void **state)
     config_unref(&c);
 }
 
+static void test_limits(void **state)
+{
+    (void)state;
+    struct config *c = load_good(GOOD "/everything.conf");
+    assert_int_equal(c->n_limits, 2);
+    const struct limit_conf *l = c->limits;
+    assert_int_equal(l[0].per, LIMIT_CHANNEL);
+    assert_int_equal(l[0].period, LIMIT_MONTH);
+    assert_string_equal(l[0].match, "web:*");
+    assert_int_equal(l[0].messages, 50);
+    assert_int_equal(l[0].tokens, 100000);
+    assert_string_equal(l[0].money, "0.50");
+    assert_string_equal(l[0].currency, "EUR");
+    assert_ptr_equal(l[0].degrade_ref, config_model(c, "spare"));
+    assert_int_equal(l[1].per, LIMIT_PERSON);
+    assert_int_equal(l[1].period, LIMIT_DAY);
+    assert_string_equal(l[1].match, "*");
+    assert_int_equal(l[1].tokens, 0);
+    assert_null(l[1].money);
+    assert_null(l[1].degrade_ref);
+    config_unref(&c);
+}
+
 static void test_adapter_settings(void **state)
 {
     (void)state;
@@ -655,6 +678,7 @@ int main(void)
         cmocka_unit_test(test_everything_model),
         cmocka_unit_test(test_everything_else),
         cmocka_unit_test(test_prices),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_adapter_settings),
         cmocka_unit_test(test_adapter_defaults),
         cmocka_unit_test(test_references),

@@ -2,14 +2,17 @@
 #include "tests/unit/store_fixture.h"
 
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "plugin/base/clock.h"
 #include "plugin/store/schema.h"
 
 
 #define EVER INT64_MAX
+#define LEDGER_VERSION 3 /* the first that had a ledger, and no counters of limits */
 
 static struct store_usage usage(int64_t time_ms, const char *person, const char *model)
 {
@@ -208,6 +211,51 @@ static void test_outlives_its_messages(void **state)
     assert_string_equal(fx_sql(f, "SELECT count(*) FROM ledger"), "1");
 }
 
+/* --- counters of limits --- */
+static enum err_code finish_with_counts(struct fixture *f, int64_t channel, int64_t lead, const struct store_count *counts,
+                                        size_t n)
+{
+    struct store_finish in = { .channel_id = channel, .lead = lead, .outcome = STORE_NOTICED, .counts = counts, .n_counts = n };
+    return fx_finish_full(f, &in);
+}
+
+static void test_counts(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    struct store_count counts[] = { { "a", 10, 20, 1, 2, 3 }, { "b", 10, 30, INT64_MAX, INT64_MAX, INT64_MAX } };
+    fx_accept_ok(f, "x", 2);
+    assert_int_equal(fx_counts(f, 0), ERR_OK);
+    assert_int_equal(f->n, 0);
+    assert_int_equal(finish_with_counts(f, channel, 1, counts, 2), ERR_OK);
+    assert_int_equal(finish_with_counts(f, channel, 1, (struct store_count[]){ { "c", 1, 99, 1, 1, 1 } }, 1), ERR_EXISTS);
+    counts[0] = (struct store_count){ "a", 20, 40, 4, 5, 6 };
+    assert_int_equal(finish_with_counts(f, channel, 2, counts, 1), ERR_OK);
+    fx_reopen(f);
+    assert_int_equal(fx_counts(f, 29), ERR_OK);
+    assert_int_equal(f->n, 2);
+    assert_string_equal(f->counts[0].key, "a");
+    assert_int_equal(f->counts[0].begin_ms, 20);
+    assert_int_equal(f->counts[0].end_ms, 40);
+    assert_int_equal(f->counts[0].messages, 4);
+    assert_int_equal(f->counts[0].tokens, 5);
+    assert_int_equal(f->counts[0].money, 6);
+    assert_int_equal(f->counts[1].money, INT64_MAX);
+    assert_int_equal(fx_counts(f, 30), ERR_OK);
+    assert_int_equal(f->n, 1);
+}
+
+/* Counters go with their period. */
+static void test_counts_are_pruned(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1), now = clock_wall_ms();
+    const struct store_count counts[] = { { "old", 1, now, 1, 1, 1 }, { "new", 1, now + 3600000, 1, 1, 1 } };
+    assert_int_equal(finish_with_counts(f, channel, 1, counts, 2), ERR_OK);
+    assert_int_equal(fx_prune(f, 0), ERR_OK);
+    assert_string_equal(fx_sql(f, "SELECT group_concat(key) FROM count"), "new");
+}
+
 /* --- from the version before --- */
 static void make_version_1(struct fixture *f)
 {
@@ -219,6 +267,18 @@ static void make_version_1(struct fixture *f)
                                       " VALUES ('web', 'web:x', 1); INSERT INTO message (channel, seq, time_ms, kind,"
                                       " outcome, flags, turn, id, sender, text) VALUES (1, 1, 1, 1, 0, 1, 0, 'i', 'ann', 't')",
                                   NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* The step from version i. */
+static void run_step(struct fixture *f, size_t i)
+{
+    char set_version[64];
+    sqlite3 *db;
+    snprintf(set_version, sizeof set_version, "PRAGMA user_version = %zu", i + 1);
+    assert_int_equal(sqlite3_open(fx_path(f, "warbler.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, schema_steps[i], NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, set_version, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
 }
 
@@ -236,6 +296,25 @@ static void test_upgrade(void **state)
     assert_string_equal(fx_sql(f, "SELECT count(*) FROM ledger"), "1");
 }
 
+static void test_upgrade_from_the_ledger(void **state)
+{
+    struct fixture *f = *state;
+    make_version_1(f);
+    for (size_t i = 1; i < LEDGER_VERSION; i++)
+        run_step(f, i);
+    fx_sql(f, "INSERT INTO ledger (time_ms, turn, account, channel, bot, model, prompt, cached, cache_write, completion,"
+              " reasoning, estimated) VALUES (1, 1, 'web', 'web:x', 'b', 'm', 7, 0, 0, 0, 0, 0)");
+    fx_open(f);
+    assert_int_equal(fx_usage_sum(f, STORE_BY_MODEL, 0, EVER), ERR_OK);
+    assert_int_equal(f->sums[0].prompt, 7);
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK);
+    int64_t channel = f->channel.id;
+    const struct store_count c = { "a", 10, 20, 1, 2, 3 };
+    assert_int_equal(finish_with_counts(f, channel, 1, &c, 1), ERR_OK);
+    assert_int_equal(fx_counts(f, 0), ERR_OK);
+    assert_int_equal(f->n, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
@@ -248,7 +327,10 @@ int main(void)
         TEST(test_sums_stay_at_the_end),
         TEST(test_prune),
         TEST(test_outlives_its_messages),
+        TEST(test_counts),
+        TEST(test_counts_are_pruned),
         cmocka_unit_test_setup_teardown(test_upgrade, fx_setup_shut, fx_teardown),
+        cmocka_unit_test_setup_teardown(test_upgrade_from_the_ledger, fx_setup_shut, fx_teardown),
     };
     return cmocka_run_group_tests_name("store_ledger", tests, NULL, NULL);
 }
