@@ -214,6 +214,7 @@ static void check_model(const struct check *k, size_t i)
     struct model_conf *m = &k->c->models[i];
 
     m->practice = m->api == MODEL_API_PRACTICE || (m->practice_without_key && secret_empty(&m->api_key) && m->keys.n == 0);
+    schema_digest(model_settings, m, m->digest);
     if (m->keys.n > 0 && config_setting_get_member(entry_of(k, "models", i), "api_key"))
         problem_error(k->problems, at(k, "models", i, "keys"), "keys and api_key: only one of them can be set");
     check_fallback(k, i);

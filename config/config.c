@@ -186,6 +186,11 @@ bool config_account_equal(const struct account_conf *a, const struct account_con
            schema_equal(a->settings_table, a->settings, b->settings);
 }
 
+bool config_bot_equal(const struct bot_conf *a, const struct bot_conf *b)
+{
+    return schema_equal(bot_settings, a, b);
+}
+
 const struct channel_rule *config_rule(const struct config *c, const char *channel)
 {
     for (size_t i = 0; i < c->n_channels; i++)

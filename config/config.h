@@ -82,6 +82,13 @@ struct model_conf {
     int64_t hedge_after;     /* ms; 0: never */
     int64_t max_concurrent, requests_per_minute, tokens_per_minute; /* 0: no limit */
     struct practice_conf practice_knobs;
+    char digest[65];        /* derived: SHA-256 as hex over all settings but secrets: equal, and it is asked the same way */
+};
+
+/* Of answers for a question that comes again. */
+struct cache_conf {
+    int64_t ttl;       /* ms; 0: no answer is kept */
+    int64_t max_bytes;
 };
 
 struct bot_conf {
@@ -107,6 +114,7 @@ struct bot_conf {
     char *command_prefix;    /* "/" ; "" switches commands off */
     struct strings commands; /* "help=帮助,hilfe": more names for a command; "retry=" switches it off */
     struct strings admins;   /* patterns over ACCOUNT:SENDER-ID */
+    struct cache_conf answer_cache;
 };
 
 struct account_conf {
@@ -229,6 +237,8 @@ const struct bot_conf *config_bot(const struct config *c, const char *name);
 const struct account_conf *config_account(const struct config *c, const char *name);
 /* Would an adapter made from one do the same as one made from the other? */
 bool config_account_equal(const struct account_conf *a, const struct account_conf *b);
+/* The same settings; those of its model do not count. */
+bool config_bot_equal(const struct bot_conf *a, const struct bot_conf *b);
 
 /* The first rule whose pattern matches "ACCOUNT:CHAT" or "ACCOUNT:CHAT/THREAD",
  * where a pattern that matches a chat matches its threads too; NULL: none, the

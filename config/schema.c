@@ -152,3 +152,78 @@ bool schema_equal(const struct setting *table, const void *a, const void *b)
             return false;
     return true;
 }
+
+/* --- digesting ------------------------------------------------------------ */
+
+#define DIGEST_LEN 64 /* letters */
+
+/* What stands in digest, and now this too. */
+static void mix(char digest[DIGEST_LEN + 1], const void *data, size_t len)
+{
+    char both[2 * DIGEST_LEN + 1];
+
+    memcpy(both, digest, DIGEST_LEN);
+    sha256_hex(both + DIGEST_LEN, data, len);
+    sha256_hex(digest, both, 2 * DIGEST_LEN);
+}
+
+static void mix_string(char digest[DIGEST_LEN + 1], const char *s)
+{
+    if (s)
+        mix(digest, s, strlen(s) + 1); /* "" is not NULL */
+    else
+        mix(digest, "", 0);
+}
+
+static void mix_strings(char digest[DIGEST_LEN + 1], const struct strings *strings)
+{
+    mix(digest, &strings->n, sizeof strings->n);
+    for (size_t i = 0; i < strings->n; i++)
+        mix_string(digest, strings->v[i]);
+}
+
+static void mix_group(char digest[DIGEST_LEN + 1], const struct setting *table, const void *settings)
+{
+    char group[DIGEST_LEN + 1];
+
+    schema_digest(table, settings, group);
+    mix(digest, group, DIGEST_LEN);
+}
+
+static void mix_list(char digest[DIGEST_LEN + 1], const struct setting *s, const void *field)
+{
+    const char *items;
+    size_t n;
+
+    memcpy(&items, field, sizeof items);
+    memcpy(&n, (const char *)field + sizeof items, sizeof n);
+    mix(digest, &n, sizeof n);
+    for (size_t i = 0; i < n; i++)
+        mix_group(digest, s->group, items + i * s->item_size);
+}
+
+static void mix_field(char digest[DIGEST_LEN + 1], const struct setting *s, const void *field)
+{
+    switch (s->type) {
+    case SETTING_BOOL: mix(digest, field, sizeof(bool)); break;
+    case SETTING_ENUM: mix(digest, field, sizeof(int)); break;
+    case SETTING_INT:
+    case SETTING_DURATION: mix(digest, field, sizeof(int64_t)); break;
+    case SETTING_FLOAT: mix(digest, field, sizeof(double)); break;
+    case SETTING_STRING:
+    case SETTING_PATH:
+    case SETTING_JSON: mix_string(digest, *(char *const *)field); break;
+    case SETTING_SECRET:
+    case SETTING_SECRETS: break;
+    case SETTING_STRINGS: mix_strings(digest, field); break;
+    case SETTING_GROUP: mix_group(digest, s->group, field); break;
+    case SETTING_LIST: mix_list(digest, s, field); break;
+    }
+}
+
+void schema_digest(const struct setting *table, const void *settings, char out[65])
+{
+    sha256_hex(out, "", 0);
+    for (const struct setting *s = table; s && s->name; s++)
+        mix_field(out, s, (const char *)settings + s->offset);
+}

@@ -88,4 +88,7 @@ void schema_free(const struct setting *table, void *settings);
 /* The same values everywhere. */
 bool schema_equal(const struct setting *table, const void *a, const void *b);
 
+/* SHA-256 as hex over all values but secrets: other values, another digest. */
+void schema_digest(const struct setting *table, const void *settings, char out[65]);
+
 #endif

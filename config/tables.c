@@ -8,6 +8,7 @@
 #define PRACTICE(field) offsetof(struct practice_conf, field)
 #define TEMPLATE(field) offsetof(struct template_conf, field)
 #define BOT(field) offsetof(struct bot_conf, field)
+#define CACHE(field) offsetof(struct cache_conf, field)
 #define ACCOUNT(field) offsetof(struct account_conf, field)
 #define CHANNEL(field) offsetof(struct channel_rule, field)
 #define PRICE(field) offsetof(struct price_conf, field)
@@ -15,6 +16,7 @@
 #define LIMIT(field) offsetof(struct limit_conf, field)
 
 #define HOUR_MS 3600e3
+#define YEAR_MS (365 * 24 * HOUR_MS)
 #define NAME_BYTES_MAX 256 /* 64 characters of any kind */
 
 /* SETTING_LIST writes the count behind the pointer. */
@@ -232,6 +234,14 @@ const struct setting model_settings[] = {
 
 /* --- bots ----------------------------------------------------------------- */
 
+static const struct setting cache_settings[] = {
+    { "ttl", SETTING_DURATION, .offset = CACHE(ttl), .max = YEAR_MS, .fallback = "0", .example = "1h",
+      .help = "For how long; 0: no answer is kept." },
+    { "max_bytes", SETTING_INT, .offset = CACHE(max_bytes), .min = 4096, .max = 1024 * 1024 * 1024, .fallback = "1048576",
+      .help = "How much memory the answers may take. The one that was not asked for the longest makes room for a new one." },
+    SETTING_END
+};
+
 const struct setting bot_settings[] = {
     { "name", SETTING_STRING, .offset = BOT(name), .required = true, .min = 1, .max = NAME_BYTES_MAX,
       .check = check_bot_name,
@@ -282,6 +292,11 @@ const struct setting bot_settings[] = {
       .help = "More names for commands: \"help=hilfe,aide\". With nothing behind the = the command is switched off." },
     { "admins", SETTING_STRINGS, .offset = BOT(admins), .max = 256, .fallback = "()", .check = check_glob,
       .example = "(\"web:alice\")", .help = "Who may use the commands that change something: patterns over ACCOUNT:SENDER." },
+    { "answer_cache", SETTING_GROUP, .offset = BOT(answer_cache), .group = cache_settings,
+      .help = "Answers that are kept, so that the same question asked again gets the same answer without asking the model. "
+              "That goes for questions of which the model is told neither who asks nor what was said before: the first of a "
+              "private conversation. Answers that were cut short or came from a fallback, and notices, are not kept, and "
+              "/retry asks the model anew. All is in memory only, until the program stops or the bot's settings change." },
     SETTING_END
 };
 

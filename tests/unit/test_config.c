@@ -179,6 +179,8 @@ static void test_defaults(void **state)
     assert_int_equal(b->history_messages, 40);
     assert_int_equal(b->history_tokens, 3000);
     assert_true(b->stream && !b->interrupt);
+    assert_int_equal(b->answer_cache.ttl, 0);
+    assert_int_equal(b->answer_cache.max_bytes, 1048576);
     assert_string_equal(b->command_prefix, "/");
     assert_true(c->accounts[0].enabled);
     assert_int_equal(c->accounts[0].on_doubt, ON_DOUBT_DROP);
@@ -271,6 +273,8 @@ static void test_everything_else(void **state)
     assert_string_equal(b->command_prefix, "");
     assert_string_equal(b->keywords.v[1], "^退款");
     assert_true(b->interrupt && !b->stream && !b->context && !b->names);
+    assert_int_equal(b->answer_cache.ttl, 90000);
+    assert_int_equal(b->answer_cache.max_bytes, 4096);
     assert_int_equal(config_bot(c, "second")->queue, QUEUE_LATEST);
 
     const struct channel_rule *rule = config_rule(c, "web:room-7");
@@ -452,6 +456,24 @@ static void test_literal_secret(void **state)
     }
 }
 
+/* Of the adapter's settings. */
+static bool same_digest(const struct account_conf *a, const struct account_conf *b)
+{
+    char left[65], right[65];
+    schema_digest(a->settings_table, a->settings, left);
+    schema_digest(b->settings_table, b->settings, right);
+    return strcmp(left, right) == 0;
+}
+
+static bool not_in_digest(const char *setting)
+{
+    static const char *const others[] = { "on_doubt", "enabled", "token =", "tokens =" };
+    for (size_t i = 0; i < COUNT(others); i++)
+        if (strncmp(setting, others[i], strlen(others[i])) == 0)
+            return true;
+    return !*setting;
+}
+
 /* Each setting of an account makes a difference, and nothing else does. */
 static void test_account_equal(void **state)
 {
@@ -494,7 +516,9 @@ static void test_account_equal(void **state)
     }
     for (size_t i = 0; i < COUNT(settings); i++)
         for (size_t j = 0; j < COUNT(settings); j++)
-            if (config_account_equal(&made[i]->accounts[0], &again[j]->accounts[0]) != (i == j))
+            if (config_account_equal(&made[i]->accounts[0], &again[j]->accounts[0]) != (i == j) ||
+                same_digest(&made[i]->accounts[0], &again[j]->accounts[0]) !=
+                    (i == j || (not_in_digest(settings[i]) && not_in_digest(settings[j]))))
                 fail_msg("\"%s\" and \"%s\"", settings[i], settings[j]);
     for (size_t i = 0; i < COUNT(settings); i++) {
         config_unref(&made[i]);
@@ -509,8 +533,21 @@ static void test_lists_equal(void **state)
     struct config *other = load_good(GOOD "/minimal.conf");
     assert_true(schema_equal(config_settings, a, b));
     assert_false(schema_equal(config_settings, a, other));
+    for (size_t i = 0; i < a->n_models; i++) {
+        assert_string_equal(a->models[i].digest, b->models[i].digest);
+        assert_string_not_equal(a->models[i].digest, other->models[0].digest);
+    }
     b->models[1].retries++;
     assert_false(schema_equal(config_settings, a, b));
+
+    char before[65], after[65];
+    schema_digest(config_settings, a, before);
+    schema_digest(config_settings, b, after);
+    assert_string_not_equal(before, after); /* what lists hold counts too */
+    assert_true(config_bot_equal(&a->bots[0], &b->bots[0]));
+    assert_false(config_bot_equal(&a->bots[0], &a->bots[1]));
+    b->bots[0].answer_cache.ttl++;
+    assert_false(config_bot_equal(&a->bots[0], &b->bots[0]));
     config_unref(&a);
     config_unref(&b);
     config_unref(&other);
