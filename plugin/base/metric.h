@@ -23,6 +23,10 @@
     X(METRIC_TURNS_RESUMED, COUNTER, "warbler_turns_resumed_total", "Turns asked again after a restart")        \
     X(METRIC_TURNS_RUNNING, GAUGE, "warbler_turns_running", "Answers being made now")                           \
     X(METRIC_TURNS_WAITING, GAUGE, "warbler_turns_waiting", "Messages that wait for their turn")                \
+    X(METRIC_CACHE_HITS, COUNTER, "warbler_answer_cache_hits_total", "Questions answered without asking a model") \
+    X(METRIC_CACHE_MISSES, COUNTER, "warbler_answer_cache_misses_total", "Questions looked up in vain")         \
+    X(METRIC_CACHE_ENTRIES, GAUGE, "warbler_answer_cache_entries", "Answers kept to be given again")            \
+    X(METRIC_CACHE_BYTES, GAUGE, "warbler_answer_cache_bytes", "Memory that they take")                         \
     X(METRIC_CHANNELS_LOADED, GAUGE, "warbler_channels_loaded", "Conversations held in memory")                 \
     X(METRIC_FIRST_TOKEN, HISTOGRAM, "warbler_first_token_seconds", "From acceptance to the first text of the answer") \
     X(METRIC_TURN_TIME, HISTOGRAM, "warbler_turn_seconds", "From acceptance to the finished answer")            \

@@ -51,6 +51,7 @@ void chat_reload(struct chat *core, struct config *config)
     vocabularies_refresh(core->vocabularies);
     for (size_t i = 0; i < config->n_models; i++) /* now, and not while somebody waits */
         vocabularies_get(core->vocabularies, config->models[i].vocabulary);
+    caches_reload(core->caches, config);
     /* A new configuration may lie where an old one lay. */
     for (struct channel *ch = core->by_name; ch; ch = ch->hh.next) {
         ch->rule_of = NULL;
@@ -86,6 +87,7 @@ struct chat *chat_new(const struct chat_env *env)
     core->vocabularies = vocabularies_new();
     core->limits = limits_new();
     store_counts(env->store, clock_wall_ms(), counts_read, core);
+    core->caches = caches_new();
     timer_init(&core->rest, env->loop, rest, core);
     person_begin(core);
     chat_reload(core, env->config);
@@ -105,6 +107,7 @@ void chat_free(struct chat **core_r)
     vocabularies_free(&core->vocabularies);
     limits_free(&core->limits);
     drop_keywords(core);
+    caches_free(&core->caches);
     config_unref(&core->config);
     free(core);
     *core_r = NULL;

@@ -2,6 +2,7 @@
 #ifndef WARBLER_CHAT_CORE_H
 #define WARBLER_CHAT_CORE_H
 
+#include "plugin/chat/cache.h"
 #include "plugin/chat/channel.h"
 #include "plugin/chat/chat.h"
 #include "plugin/chat/person.h"
@@ -21,6 +22,7 @@ struct chat {
     struct config *config;
     struct keywords **keywords; /* per bot of config, by index */
     size_t n_keywords;
+    struct caches *caches;
     struct channel *by_name;    /* uthash */
     struct channel *lru;        /* head: least recently used */
     size_t n_channels;

@@ -25,7 +25,7 @@ struct entry {
     const char *name; /* the speaker, as a request can have it: HISTORY_NAME_MAX of A-Z a-z 0-9 _ -; NULL: none.
                          Stands behind json */
     size_t len;       /* of json */
-    char json[];      /* content, escaped, without quotes; speaker's name first where names are on */
+    char json[];      /* content, escaped, without quotes; speaker's name first if there is one */
 };
 
 struct vocabulary;

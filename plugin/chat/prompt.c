@@ -90,3 +90,15 @@ enum err_code prompt_build(struct buf *out, const char *front, const struct hist
     }
     return buf_addc(out, ']');
 }
+
+/* Compares what will be sent, so that whatever else finds its way in there counts. */
+bool prompt_is_only(const struct buf *messages, const struct entry *question)
+{
+    static const char head[] = "[{\"role\":\"user\",\"content\":\"", tail[] = "\"}]";
+    const size_t n_head = sizeof(head) - 1, n_tail = sizeof(tail) - 1;
+    if (!question || question->name || messages->len != n_head + question->len + n_tail)
+        return false;
+    const char *at = messages->data;
+    return memcmp(at, head, n_head) == 0 && memcmp(at + n_head, question->json, question->len) == 0 &&
+           memcmp(at + n_head + question->len, tail, n_tail) == 0;
+}

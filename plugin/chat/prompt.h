@@ -38,4 +38,8 @@ void prompt_front(struct buf *out, const char *pins, const char *summary);
 enum err_code prompt_build(struct buf *out, const char *front, const struct history *h, const struct entry *from,
                            int64_t lead, size_t *tokens_r);
 
+/* Do these messages say nothing but the question: not who asks, nor what was
+ * said before? question: an entry of the history, or NULL. */
+bool prompt_is_only(const struct buf *messages, const struct entry *question);
+
 #endif

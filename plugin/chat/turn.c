@@ -11,6 +11,7 @@
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
+#include "plugin/chat/cache.h"
 #include "plugin/chat/core.h"
 #include "plugin/chat/ending.h"
 #include "plugin/chat/prompt.h"
@@ -29,6 +30,7 @@
 #define VIEW_BYTES_MAX (COMPLETION_TEXT_BYTES_MAX + QUOTE_BYTES_MAX + 2)
 #define NOTICE_BYTES_MAX 4096
 #define TYPING_AFTER_MS 150 /* an answer that comes at once needs no "is typing" before it */
+#define USAGE_BYTES 320
 
 #define CROWD_TURNS 64 /* at once: their memory is worth giving back */
 #define REST_MS 500    /* without a turn, before it is */
@@ -48,6 +50,7 @@ struct turn {
     int64_t supersedes;
     struct buf system, front, messages; /* of the request; front: prompt_front() */
     size_t fixed_tokens;         /* of system and front, which are never trimmed */
+    char key[CACHE_KEY_BYTES];   /* of the request, if its answer may be given again; else "" */
     const struct entry *from;    /* the first that the request shows; NULL: all */
     char person[PERSON_DIGITS + 1]; /* who asks, for the model's server */
     struct completion *completion;
@@ -365,6 +368,14 @@ static void format_usage(const struct usage *u, char *out, size_t cap)
              u->prompt_tokens, u->completion_tokens, u->total_tokens, u->cached_tokens, u->reasoning_tokens);
 }
 
+/* Another model's answer is for a time of need only. */
+static void remember(const struct turn *t, const struct completion_result *r)
+{
+    struct cache *cache = *t->key ? caches_find(t->ch->core->caches, t->bot->name) : NULL;
+    if (cache && r->finish == FINISH_STOP && r->model == t->model)
+        cache_put(cache, t->key, t->text.data, t->text.len, clock_mono_ms());
+}
+
 static void on_failure(struct turn *t, const struct err *e)
 {
     log_write(policy_of(e->code)->log, "turn", "%s: no answer: %s: %s", t->ch->name, err_name(e->code), e->text);
@@ -382,7 +393,7 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
     static const struct err filtered = { ERR_CONTENT, "the model's content filter refused to answer" };
     static const struct err empty = { ERR_EMPTY, "the model finished without an answer" };
     struct turn *t = arg;
-    char usage[320] = "";
+    char usage[USAGE_BYTES] = "";
     t->completion = NULL;
     bill_settle(t->bill, r->model, r, &t->text);
     if (r->usage.known)
@@ -394,6 +405,7 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
     } else if (!t->text.len) {
         end_without_answer(t, FINISH_ERROR, &empty);
     } else {
+        remember(t, r);
         end_with_text(t, finish_name(r->finish), r->finish == FINISH_LENGTH ? LENGTH_MARK : "", *usage ? usage : NULL);
     }
 }
@@ -519,6 +531,26 @@ static bool reserve(struct turn *t, size_t prompt_tokens)
     return may;
 }
 
+/* From what the bot remembers, if it may. A /retry asks anew, and what it gets takes the old answer's place. */
+static bool answer_again(struct turn *t)
+{
+    static const struct usage nothing;
+    struct cache *cache = caches_find(t->ch->core->caches, t->bot->name);
+    if (!cache || t->answers || !prompt_is_only(&t->messages, history_find(&t->ch->history, t->ask)))
+        return false;
+    cache_key(t->key, t->bot->name, t->model, &t->system, &t->messages);
+    const char *text = t->lead->retry ? NULL : cache_get(cache, t->key, clock_mono_ms());
+    if (!text)
+        return false;
+    log_debug("turn", "%s message %" PRId64 ": answered from the cache, as %" PRId64 " others", t->ch->name,
+              t->lead->seq, metric_get(METRIC_CACHE_HITS) - 1);
+    char usage[USAGE_BYTES];
+    format_usage(&nothing, usage, sizeof(usage));
+    buf_adds(&t->text, text);
+    end_with_text(t, finish_name(FINISH_STOP), "", usage);
+    return true;
+}
+
 static void ask(struct turn *t)
 {
     static const struct completion_handler handler = { on_text, on_reasoning, on_restart, on_too_long, on_done };
@@ -537,10 +569,12 @@ static void ask(struct turn *t)
         end_without_answer(t, FINISH_ERROR, &why);
         return;
     }
-    if (!reserve(t, req.tokens))
+    if (answer_again(t) || !reserve(t, req.tokens))
         return;
-    if (req.model != t->model)
+    if (req.model != t->model) {
+        t->key[0] = '\0'; /* was made for the other model */
         lay_out_for_model(t, &req);
+    }
     set_state(t, TURN_ASKING);
     timer_set(&t->timer, TYPING_AFTER_MS);
     t->completion = completion_start(ch->core->env.models, &req, &handler, t);

@@ -286,6 +286,54 @@ static void tokens_are_counted_by_the_vocabulary(void **state)
     vocabulary_free(&v);
 }
 
+static void assert_only(const struct history *h, int64_t lead, struct entry *question, bool want)
+{
+    struct buf out;
+    buf_init(&out, PROMPT_BYTES_MAX);
+    size_t tokens;
+    prompt_build(&out, "", h, NULL, lead, &tokens);
+    assert_int_equal(prompt_is_only(&out, question), want);
+    assert_false(prompt_is_only(&out, NULL));
+    buf_free(&out);
+}
+
+static void only_the_question(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    person(&h, 1, "failed", STORE_NOTICED, STORE_ADDRESSED);
+    struct entry *first = person(&h, 2, "\"q\"", STORE_PENDING, STORE_ADDRESSED);
+    person(&h, 3, "later", STORE_SILENT, 0);
+    assert_only(&h, 2, first, true);
+    assert_only(&h, 2, h.head, false);
+    first->name = "Alice";
+    assert_only(&h, 2, first, false);
+    first->name = NULL;
+    first->pending = false;
+    bot(&h, 4, 2, "a");
+    struct entry *second = person(&h, 5, "q", STORE_PENDING, STORE_ADDRESSED);
+    assert_only(&h, 5, second, false); /* what came before is in it */
+    assert_only(&h, 2, first, true);   /* asked again */
+    history_clear(&h);
+}
+
+static void not_only_the_question(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    struct store_msg m = { .seq = 1, .kind = STORE_PERSON, .flags = STORE_ADDRESSED, .text = "hi" };
+    assert_only(&h, 1, history_add(&h, &m, "Alice"), false);
+    assert_only(&h, 0, h.head, false); /* nothing at all */
+    history_clear(&h);
+    person(&h, 1, "talk", STORE_SILENT, 0);
+    assert_only(&h, 2, person(&h, 2, "ask", STORE_PENDING, STORE_ADDRESSED), false);
+    history_clear(&h);
+    person(&h, 1, "a", STORE_PENDING, STORE_ADDRESSED)->turn = 2;
+    struct entry *lead = person(&h, 2, "b", STORE_PENDING, STORE_ADDRESSED);
+    assert_only(&h, 2, lead, false);
+    history_clear(&h);
+}
+
 static void variables(void **state)
 {
     (void)state;
@@ -326,6 +374,8 @@ int main(void)
         cmocka_unit_test(what_is_trimmed_is_told_in_order),
         cmocka_unit_test(what_is_kept_stands_in_front_as_a_message_of_people),
         cmocka_unit_test(tokens_are_counted_by_the_vocabulary),
+        cmocka_unit_test(only_the_question),
+        cmocka_unit_test(not_only_the_question),
         cmocka_unit_test(variables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
