@@ -4,10 +4,11 @@ import asyncio
 import json
 import re
 import time
+import urllib.request
 
 import pytest
 
-from counterparts import KEY, Aimock, MockApi, counterpart  # noqa: F401 (a fixture)
+from counterparts import KEY, Aimock, MockApi, counterpart, free_port  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.slow
 
@@ -136,6 +137,75 @@ def test_storm(make_daemon, counterpart, run):  # noqa: F811
     run(scenario(), 300)
     daemon.stop()
     assert KEY not in daemon.log.read_text()
+
+
+def figure(daemon, name, model):
+    """One of the figures per model of /metrics."""
+    with urllib.request.urlopen(daemon.http + "/metrics") as reply:
+        found = re.search(rf'^{name}{{model="{model}"}} (\d+)$', reply.read().decode(), re.M)
+    return int(found.group(1)) if found else 0
+
+
+def test_storm_with_a_second_model(make_daemon, counterpart, run):  # noqa: F811
+    """The same, but somebody else can answer: then everybody is answered."""
+    bad = counterpart(Aimock, FIXTURES, drop=0.08, malformed=0.08, disconnect=0.08, ratelimit=0.06).start()
+    well = counterpart(Aimock, FIXTURES).start()
+    daemon = start(make_daemon(), bad.model(more='retries = 1; retry_ceiling = "5s"; fallback = ("well");'),
+                   well.model("well"), log="info")
+
+    async def scenario():
+        finals, _ = await storm(daemon)
+        assert check(finals) == len(finals) == MESSAGES
+    run(scenario(), 300)
+
+
+def test_dead_first_model(make_daemon, counterpart, run):  # noqa: F811
+    """Nobody listens at the first model's address: it is soon left alone, and nobody waits for it."""
+    well = counterpart(Aimock, FIXTURES).start()
+    daemon = start(make_daemon(), well.model(base_url=f"http://127.0.0.1:{free_port()}/v1", more='fallback = ("well");'),
+                   well.model("well"), log="info")
+
+    async def scenario():
+        finals, _ = await storm(daemon)
+        assert check(finals) == len(finals) == MESSAGES
+        tried = figure(daemon, "warbler_model_attempts_total", "m")
+        assert 5 <= tried <= 3 * VISITORS  # what was under way when it became clear
+        assert figure(daemon, "warbler_model_breaker", "m") == 1
+        await storm(daemon, messages=VISITORS)
+        assert figure(daemon, "warbler_model_attempts_total", "m") <= tried + 1  # a probe, if half a minute is over
+    run(scenario(), 300)
+    assert len(well.journal()) == MESSAGES + VISITORS
+
+
+def test_keys(make_daemon, aimock, run):
+    """A key that the server refuses is not used again, and the log says which."""
+    keys = f'keys = ("sk-refused-key-0000001", "{KEY}");'
+    daemon = start(make_daemon(), aimock.model(key="", more=keys), log="info")
+
+    async def scenario():
+        async with daemon.chat() as c:
+            for i in range(4):
+                assert (await c.ask(f"m{i}", "hello"))["text"] == FAMILY
+        assert figure(daemon, "warbler_model_attempts_total", "m") == 5
+        assert figure(daemon, "warbler_model_keys_dead", "m") == 1
+    run(scenario())
+    log = daemon.log.read_text()
+    assert log.count("key 1 of 2") == 1 and "refused-key" not in log and KEY not in log
+    assert len(aimock.journal()) == 4  # which leaves out what it refuses
+
+
+def test_silent_first_model(make_daemon, counterpart, run):  # noqa: F811
+    """A rival is asked after a silence, and who speaks first is heard."""
+    slow = counterpart(Aimock, FIXTURES, latency=20000).start()
+    well = counterpart(Aimock, FIXTURES).start()
+    daemon = start(make_daemon(), slow.model(more='fallback = ("well"); hedge_after = "200ms";'), well.model("well"))
+
+    async def scenario():
+        async with daemon.chat() as c:
+            final = await c.ask("1", "hello")
+            assert final["text"] == FAMILY and len(c.finals) == 1
+        assert figure(daemon, "warbler_model_hedges_total", "m") == 1
+    run(scenario())
 
 
 def test_openai_mock_api(make_daemon, counterpart, run):  # noqa: F811

@@ -170,6 +170,19 @@ def test_more_people_than_slots(make_daemon, llama, run):
     run(scenario())
 
 
+def test_context_overflow(make_daemon, counterpart, run):  # noqa: F811
+    """The server takes less than the bot remembers: older turns are left out, and the answer comes."""
+    llama = counterpart(Llama, "-c", "1024").start()  # 512 for each of its two slots
+    daemon = start(make_daemon(), llama.model(more=TIMES), bot='history_tokens = 100000;')
+
+    async def scenario():
+        async with daemon.chat() as c:
+            for i in range(12):
+                assert is_plain(await c.ask(f"q{i}", f"hello {i} " + "lazy dogs and brown foxes " * 6)), i
+    run(scenario())
+    assert "exceeds the available context size" in llama.text() or "instead of" in daemon.log.read_text()
+
+
 # --- TLS ---
 def openssl(*args):
     subprocess.run(["openssl", *args], check=True, capture_output=True)

@@ -219,8 +219,7 @@ static struct world *world_new(const struct setup *s)
             "             practice = { delay_ms = 0; chunk_ms = 0; fail_rate = 1.0; }; } );\n"
             "bots = ( { name = \"bo\"; model = \"%s\"; %s } );\n"
             "accounts = ( { name = \"web\"; adapter = \"fake\"; on_doubt = \"%s\"; } );\n"
-            "channels = ( { match = \"web:*\"; bot = \"bo\"; } );
-"
+            "channels = ( { match = \"web:*\"; bot = \"bo\"; } );\n"
             "%s",
             s->model ? s->model : "p", s->bot ? s->bot : "", s->on_doubt ? s->on_doubt : "drop", s->file ? s->file : "");
     fclose(f);

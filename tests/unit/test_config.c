@@ -282,7 +282,7 @@ static void test_everything_else(void **state)
     assert_int_equal(rule->triggers, TRIGGER_ALWAYS | TRIGGER_DIRECT);
     assert_ptr_equal(rule->model_ref, config_model(c, "spare"));
     assert_ptr_equal(rule->bot_ref, b);
-    assert_int_equal(rule->line, 129);
+    assert_int_equal(rule->line, 121);
     rule = config_rule(c, "web:anything/thread");
     assert_ptr_equal(rule->model_ref, config_model(c, "main"));
     assert_int_equal(rule->triggers, b->triggers);
@@ -349,7 +349,7 @@ static void test_adapter_settings(void **state)
     const struct account_conf *a = config_account(c, "web");
     const struct fake_settings *f = a->settings;
     assert_int_equal(a->on_doubt, ON_DOUBT_RESEND);
-    assert_int_equal(a->line, 103);
+    assert_int_equal(a->line, 95);
     assert_string_equal(f->url, "https://example.org/");
     assert_true(strstr(f->key_file, GOOD "/keys/k.pem"));
     assert_string_equal(f->json, "{}");

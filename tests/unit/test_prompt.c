@@ -246,7 +246,7 @@ static void what_is_kept_stands_in_front_as_a_message_of_people(void **state)
         assert_string_equal(buf_str(&front), cases[i].want);
         buf_free(&front);
     }
-    assert_front_prompt("[\\\"front\\\"]", &h, 1, "[" U("[\\\"front\\\"]\\nq") "]");
+    assert_front_prompt("[\\\"front\\\"]", &h, 1, "[" U("[\\\"front\\\"]") "," U("q") "]");
     history_clear(&h);
     assert_front_prompt("[front]", &h, 1, "[" U("[front]") "]");
 }

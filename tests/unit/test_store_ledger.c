@@ -12,7 +12,7 @@
 
 
 #define EVER INT64_MAX
-#define LEDGER_VERSION 3 /* the first that had a ledger, and no counters of limits */
+#define LEDGER_VERSION 4 /* the first that had a ledger, and no counters of limits */
 
 static struct store_usage usage(int64_t time_ms, const char *person, const char *model)
 {
