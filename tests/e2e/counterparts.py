@@ -105,14 +105,14 @@ class Server:
 
 
 class Llama(Server):
-    def __init__(self, folder, *options, port=None, tls=None):
-        """tls: (key file, certificate file)."""
+    def __init__(self, folder, *options, port=None, tls=None, key=KEY):
+        """tls: (key file, certificate file). key: "": it asks for none."""
         super().__init__(folder, "llama-server", port)
         self.tree = fetch("llama") / "tree"
         self.model_file = folder / "tiny.gguf"
         subprocess.run([os.environ.get("PYTHON", "/usr/bin/python3"), HERE / "llama/model.py", self.model_file], check=True)
         self.options = ["--host", "127.0.0.1", "--port", str(self.port), "--jinja", "-np", "2", "--no-warmup",
-                        "--api-key", KEY, "-a", "tiny-scripted", *(options or ("-c", "8192"))]
+                        "-a", "tiny-scripted", *(["--api-key", key] if key else []), *(options or ("-c", "8192"))]
         self.scheme = "https" if tls else "http"
         if tls:
             self.options += ["--ssl-key-file", str(tls[0]), "--ssl-cert-file", str(tls[1])]

@@ -22,6 +22,9 @@ FIXTURES = [
     {"match": {"userMessage": "quota"}, "response": {
         "error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"},
         "status": 429}},
+    {"match": {"userMessage": "wait", "sequenceIndex": 0}, "response": {
+        "error": {"message": "Slow down", "type": "requests", "code": "rate_limit_exceeded"}, "status": 429, "retryAfter": 2}},
+    {"match": {"userMessage": "wait"}, "response": {"content": "Now."}},
     {"match": {"userMessage": "cut"}, "response": {"content": "This stream will be truncated before it ends properly"},
      "truncateAfterChunks": 2},
     {"match": {"userMessage": "m"}, "response": {"content": "An answer."}},
@@ -71,6 +74,33 @@ def test_429(make_daemon, aimock, run, word, requests, says):
             assert final["notice"] and says in final["text"]
     run(scenario())
     assert len(aimock.journal()) == requests
+
+
+def test_retry_after(make_daemon, aimock, run):
+    """It is waited for as long as the server says, and not asked sooner."""
+    daemon = start(make_daemon(), aimock.model(more='retries = 1; retry_ceiling = "10s";'))
+
+    async def scenario():
+        async with daemon.chat() as c:
+            assert (await c.ask("1", "wait"))["text"] == "Now."
+    run(scenario())
+    first, second = sorted(entry["timestamp"] for entry in aimock.journal())
+    assert second - first >= 2000
+
+
+def test_azure(make_daemon, aimock, run):
+    """A path of its own, a key header of its own, and streams that begin without a choice."""
+    base = f"http://127.0.0.1:{aimock.port}"
+    daemon = start(make_daemon(), aimock.model(base_url=base, more='api = "azure"; api_version = "2024-10-21";'))
+
+    async def scenario():
+        async with daemon.chat() as c:
+            assert (await c.ask("1", "hello"))["text"] == FAMILY
+    run(scenario())
+    entry, = aimock.journal()
+    assert entry["path"].startswith("/openai/deployments/tiny-scripted/chat/completions"), entry["path"]
+    headers = {name.lower() for name in entry["headers"]}
+    assert "api-key" in headers and "authorization" not in headers
 
 
 def test_cut_stream(make_daemon, aimock, run):

@@ -1,12 +1,14 @@
 """The daemon and llama-server: a real model server in C++, with a model whose
 answers are known."""
 import asyncio
+import json
 import signal
 import subprocess
 
 import pytest
 
 from counterparts import KEY, Llama, counterpart  # noqa: F401 (a fixture)
+from test_usage import report
 
 pytestmark = pytest.mark.slow
 
@@ -167,6 +169,84 @@ def test_more_people_than_slots(make_daemon, llama, run):
 
     async def scenario():
         await asyncio.gather(*(one(i) for i in range(20)))
+    run(scenario())
+
+
+def is_babble(text):
+    return text.endswith("…") and not PLAIN.startswith(text[:-1])
+
+
+def test_legacy_completions(make_daemon, llama, run):
+    """All of a conversation as one text; the scripted model babbles to texts that its template did not make."""
+    models = [llama.model(name, more=f'{TIMES} api = "completions"; max_tokens = 24; {more}')
+              for name, more in (("m", ""), ("whole", "stream = false;"))]
+    daemon = make_daemon()
+    daemon.configure(models=", " + ", ".join(models), bots=', { name = "mb"; model = "m"; }, { name = "wb"; model = "whole"; }',
+                     channels='{ match = "web:w"; bot = "wb"; }, { match = "web:x"; bot = "bo"; }, '
+                              '{ match = "web:*"; bot = "mb"; }')
+    daemon.start()
+
+    async def scenario():
+        async with daemon.chat() as c:
+            final = await c.ask("1", "hello")
+            assert "notice" not in final and is_babble(final["text"])
+        async with daemon.chat(room="w") as c:
+            final = await c.ask("1", "@wb hello")
+            assert "notice" not in final and is_babble(final["text"])
+    run(scenario())
+    daemon.stop()
+    counted = {row["key"]: (row["completion_tokens"], row["estimated"]) for row in report(daemon)["rows"]}
+    assert counted == {"m": (24, 0), "whole": (24, 0)}
+
+
+SCHEMA = {"type": "object", "properties": {"lang": {"type": "string", "enum": ["zh", "en"]}, "text": {"type": "string"}},
+          "required": ["lang", "text"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize("word", ["json", "babble"])
+def test_structured_output(make_daemon, llama, run, word):
+    """The server makes even babble keep to the form; random strings may not come to their end."""
+    form = json.dumps({"type": "json_schema", "json_schema": {"name": "said", "strict": True, "schema": SCHEMA}})
+    more = f"{TIMES} max_tokens = 400; retries = 0; response_format = {json.dumps(form)};"
+    daemon = start(make_daemon(), llama.model(more=more))
+
+    async def scenario():
+        async with daemon.chat(lang="en") as c:
+            return await c.ask("1", word)
+    final = run(scenario())
+    if word == "json":
+        assert json.loads(final["text"]) == {"lang": "zh", "text": "早上好"}
+    elif "notice" not in final:
+        said = json.loads(final["text"])
+        assert set(said) == {"lang", "text"} and said["lang"] in ("zh", "en")
+    else:
+        assert '{"lang"' not in final["text"]  # half a form is of no use to whoever reads it
+
+
+@pytest.mark.parametrize("how", ["no", "live", "quote"])
+def test_reasoning(make_daemon, llama, run, how):
+    daemon = start(make_daemon(), llama.model(more=f'{TIMES} show_reasoning = "{how}";'))
+
+    async def scenario():
+        async with daemon.chat() as c:
+            final = (await c.ask("1", "think about it"))["text"].strip()
+            growing = str([f["text"] for f in c.frames if f["type"] in ("message", "edit")])
+            assert (await c.ask("2", "/retry"))["text"].strip() == final
+        return final, growing
+    final, growing = run(scenario())
+    assert final.endswith("The answer is **4**.")
+    assert final.startswith("> ") == (how == "quote")
+    assert ("> " in growing) == (how != "no")
+
+
+def test_no_key_is_no_header(make_daemon, run, counterpart):  # noqa: F811
+    """Servers at home want none."""
+    llama = counterpart(Llama, key="").start()
+    daemon = start(make_daemon(), llama.model(key="", more=TIMES))
+
+    async def scenario():
+        async with daemon.chat() as c:
+            assert is_plain(await c.ask("1", "hello"))
     run(scenario())
 
 

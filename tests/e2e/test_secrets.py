@@ -64,7 +64,7 @@ def test_key_is_nowhere(make_daemon, run):
             for path in ("/metrics", "/healthz", "/readyz", "/"):
                 with urllib.request.urlopen(daemon.http + path) as reply:
                     seen.append(str(reply.headers) + reply.read().decode())
-            for command in (["queue"], ["explain", "web:lobby"], ["check"], ["ping"]):
+            for command in (["queue"], ["explain", "web:lobby"], ["check"], ["ping"], ["usage"], ["usage", "--by", "model", "--format", "json"]):
                 done = await asyncio.to_thread(subprocess.run, [daemon.binary, command[0], "-c", daemon.config, *command[1:]],
                                                env={"TEST_KEY": KEY}, capture_output=True, text=True, check=False)
                 seen.append(done.stdout + done.stderr)
