@@ -8,9 +8,10 @@
  * then one line says what it came to: MESSAGES NANOSECONDS P50_NS P99_NS. Ends
  * with its input, after a last look whether anything came that should not.
  *
- * "stream": with "go" each asks once, for an answer of STREAM_POINTS characters,
- * and watches it grow; the numbers then are the pauses between two growths of
- * one answer: ANSWERS NANOSECONDS P99_NS LONGEST_NS.
+ * "stream": answers of STREAM_POINTS characters, which are watched while they grow;
+ * the first of each are of all lengths up to that, so that from then on always a
+ * few end and begin. The numbers then are the pauses between two growths of one
+ * answer: ANSWERS NANOSECONDS P99_NS LONGEST_NS.
  *
  * Every question has a word of its own that the answer must consist of (#echo of
  * the practice model). A wrong, second or missing answer ends with status 1. */
@@ -35,6 +36,7 @@ struct person {
     struct end end;
     enum state state;
     unsigned number, asked;
+    size_t points;           /* characters of the answer that is streamed */
     char word[WORD_BYTES]; /* and the message's id */
     int64_t asked_ns;
     size_t shown;            /* bytes of the answer so far */
@@ -67,10 +69,12 @@ static void ask(struct person *p)
 {
     char text[2 * WORD_BYTES], frame[sizeof text + 2 * WORD_BYTES];
     snprintf(p->word, sizeof p->word, "w%ux%ux%d", p->number, ++p->asked, getpid());
-    if (load.stream && load.until_ns > 0)
-        snprintf(text, sizeof text, "#len %d", STREAM_POINTS);
-    else
+    if (load.stream && load.until_ns > 0) {
+        p->points = p->points ? STREAM_POINTS : 1 + (size_t)STREAM_POINTS * p->number / load.n;
+        snprintf(text, sizeof text, "#len %zu", p->points);
+    } else {
         snprintf(text, sizeof text, "#echo %s", p->word);
+    }
     p->state = ASKING;
     p->asked_ns = now_ns();
     load.waiting++;
@@ -113,15 +117,15 @@ static void open_one(unsigned number)
     bytes_add(&p->end.out, upgrade, strlen(upgrade)); /* goes when the socket is connected */
 }
 
-/* A streamed answer is the same text for all, so that its length is what can be checked. */
-static bool is_streamed(struct span text)
+/* What is streamed is the beginning of one text, so that its length is what can be checked. */
+static bool is_streamed(const struct person *p, struct span text)
 {
-    return load.stream && load.until_ns > 0 && text.len >= STREAM_POINTS;
+    return load.stream && load.until_ns > 0 && text.len >= p->points;
 }
 
 static void answered(struct person *p, struct span text)
 {
-    if (!is_streamed(text) && !span_is(text, p->word))
+    if (!is_streamed(p, text) && !span_is(text, p->word))
         wrong(p, "another answer", text);
     int64_t now = now_ns();
     p->state = SATISFIED;
@@ -134,7 +138,7 @@ static void answered(struct person *p, struct span text)
     } else {
         load.ready++;
     }
-    if (now < load.until_ns && !load.stream)
+    if (now < load.until_ns)
         ask(p);
 }
 
@@ -197,9 +201,15 @@ static void read_chat(struct person *p)
     if (p->state == UPGRADING && take_head(&p->end.in, &head))
         on_upgraded(p, &head);
     bytes_free(&head);
-    while (p->state != UPGRADING && (size = ws_peek(&p->end.in, &frame)) > 0) {
-        on_frame(p, frame);
-        bytes_drop(&p->end.in, size);
+    while (p->state != UPGRADING) {
+        if (ws_take_ping(&p->end.in, &p->end.out)) {
+            end_flush(&p->end);
+        } else if ((size = ws_peek(&p->end.in, &frame)) > 0) {
+            on_frame(p, frame);
+            bytes_drop(&p->end.in, size);
+        } else {
+            break;
+        }
     }
 }
 

@@ -18,6 +18,8 @@
 #define READ_BYTES 65536U
 #define BACKLOG 4096
 
+#define FRAME_FINAL_PING 0x89U
+#define FRAME_FINAL_PONG 0x8aU
 #define FRAME_FINAL_TEXT 0x81U
 #define FRAME_MASKED 0x80U
 #define FRAME_LEN_16 126U
@@ -249,4 +251,18 @@ size_t ws_peek(struct bytes *in, struct span *text_r)
         in->data[at + i] ^= in->data[mask + i % MASK_BYTES];
     *text_r = (struct span){ in->data + at, len };
     return at + len;
+}
+
+bool ws_take_ping(struct bytes *in, struct bytes *out)
+{
+    static const char no_mask[MASK_BYTES];
+    const unsigned char *head = (const unsigned char *)in->data;
+    if (in->len < 2 || head[0] != FRAME_FINAL_PING || head[1] >= FRAME_LEN_16 || in->len < 2U + head[1])
+        return false;
+    const char pong[] = { (char)FRAME_FINAL_PONG, (char)(FRAME_MASKED | head[1]) };
+    bytes_add(out, pong, sizeof pong);
+    bytes_add(out, no_mask, sizeof no_mask);
+    bytes_add(out, in->data + 2, head[1]);
+    bytes_drop(in, 2U + head[1]);
+    return true;
 }

@@ -62,4 +62,7 @@ void ws_add(struct bytes *out, bool masked, const char *text, size_t len);
  * message below 64 KiB ends the program: nobody here sends it. */
 size_t ws_peek(struct bytes *in, struct span *text_r);
 
+/* True: a ping stood first, and its masked answer is in out. */
+bool ws_take_ping(struct bytes *in, struct bytes *out);
+
 #endif
