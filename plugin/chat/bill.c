@@ -1,6 +1,7 @@
 #include "plugin/chat/bill.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "plugin/base/clock.h"
 #include "plugin/base/decimal.h"
@@ -11,19 +12,28 @@
 #include "plugin/model/price.h"
 #include "plugin/model/tokens.h"
 
-struct bill {
-    struct channel *ch;
-    struct config *config;
-    const struct bot_conf *bot;
-    const struct model_conf *model; /* NULL: nothing to pay */
-    char *person;
-    int64_t turn, time_ms;
-    int64_t prompt_tokens; /* estimated */
+/* One request that cost something. */
+struct charge {
+    struct charge *next;
+    const struct model_conf *model;
+    int64_t time_ms;
     struct usage usage; /* not `known`: estimated */
     char *raw;
     struct money cost;
     bool priced;
+};
+
+struct bill {
+    struct channel *ch;
+    struct config *config; /* holds the models */
+    const struct bot_conf *bot;
+    char *person;
+    int64_t turn;
+    int64_t prompt_tokens; /* estimated */
+    struct charge *charges;
+    size_t n_charges;
     struct limit_hold *hold;
+    struct store_usage *rows;
     struct store_count *counts;
 };
 
@@ -33,26 +43,33 @@ struct bill *bill_new(struct channel *ch, struct config *config, const struct bo
     b->ch = ch;
     b->config = config_ref(config);
     b->bot = bot;
-    b->person = mem_dup(lead->sender);
-    b->turn = lead->seq;
+    if (lead) {
+        b->person = mem_dup(lead->sender);
+        b->turn = lead->seq;
+    }
     return b;
 }
 
 void bill_free(struct bill **bill)
 {
     struct bill *b = *bill;
+    struct charge *charge, *tmp;
     if (!b)
         return;
+    LL_FOREACH_SAFE(b->charges, charge, tmp) {
+        free(charge->raw);
+        free(charge);
+    }
     limit_release(&b->hold);
     config_unref(&b->config);
+    free(b->rows);
     free(b->counts);
     free(b->person);
-    free(b->raw);
     free(b);
     *bill = NULL;
 }
 
-bool bill_reserve(struct bill *b, const struct model_conf **model, size_t prompt_tokens, struct buf *out, enum language lang)
+bool bill_reserve(struct bill *b, const struct model_conf **model, size_t prompt_tokens, struct notice_limit *n_r)
 {
     struct limit_stop stop;
     struct limit_ask ask = {
@@ -61,6 +78,7 @@ bool bill_reserve(struct bill *b, const struct model_conf **model, size_t prompt
         .channel = b->ch->name,
         .person = b->person,
         .model = *model,
+        .messages = b->turn ? 1 : 0,
         .prompt_tokens = (int64_t)prompt_tokens,
         .now_ms = clock_wall_ms(),
     };
@@ -69,86 +87,119 @@ bool bill_reserve(struct bill *b, const struct model_conf **model, size_t prompt
         *model = ask.model;
         return true;
     }
-    const struct notice_limit n = {
+    *n_r = (struct notice_limit){
         .per = (enum limit_per)stop.limit->per,
         .period = (enum limit_period)stop.limit->period,
         .messages = stop.by_messages ? stop.limit->messages : 0,
         .now_ms = ask.now_ms,
         .again_ms = stop.again_ms,
     };
-    notice_limit(out, &n, lang);
-    metric_add(METRIC_TURNS_LIMITED, 1);
     return false;
 }
 
-static struct usage estimate(const struct bill *b, const struct buf *text)
+/* --- charges --- */
+static void charge(struct bill *b, const struct model_conf *m, const struct usage *u, const char *raw, const char *tier)
 {
-    return (struct usage){ .prompt_tokens = b->prompt_tokens,
-                           .completion_tokens = (int64_t)tokens_estimate(buf_str(text), text->len) };
-}
-
-void bill_settle(struct bill *b, const struct model_conf *m, const struct completion_result *r, const struct buf *text)
-{
-    bool known = r && r->usage.known;
-    if (!known && r && r->finish == FINISH_ERROR && text->len == 0) {
-        limit_release(&b->hold); /* now: the next turn may begin before the bill is freed */
-        return;
-    }
-    b->model = m;
-    b->time_ms = clock_wall_ms();
-    b->usage = known ? r->usage : r ? r->estimated : estimate(b, text);
-    if (known)
-        b->raw = mem_dup(r->usage_json);
-    b->priced = price_cost(b->config, m, &b->usage, r ? r->service_tier : NULL, b->time_ms, &b->cost);
+    struct charge *c = mem_alloc(sizeof *c);
+    c->model = m;
+    c->time_ms = clock_wall_ms();
+    c->usage = *u;
+    c->raw = mem_dup(raw);
+    c->priced = price_cost(b->config, m, u, tier, c->time_ms, &c->cost);
+    LL_APPEND(b->charges, c);
+    b->n_charges++;
     if (b->hold)
-        limit_settle(b->hold, 1, decimal_add(b->usage.prompt_tokens, b->usage.completion_tokens), b->priced ? &b->cost : NULL,
-                     b->time_ms);
+        limit_take(b->hold, decimal_add(u->prompt_tokens, u->completion_tokens), c->priced ? &c->cost : NULL, c->time_ms);
 }
 
-bool bill_row(const struct bill *b, struct store_usage *row_r)
+void bill_add(struct bill *b, const struct completion_result *r)
 {
-    if (!b || !b->model)
-        return false;
-    *row_r = (struct store_usage){
-        .time_ms = b->time_ms,
+    bool known = r->usage.known;
+    charge(b, r->model, known ? &r->usage : &r->estimated, known ? r->usage_json : NULL, r->service_tier);
+}
+
+/* Not only when the bill is freed: the next turn may begin before that. */
+static void settle(struct bill *b)
+{
+    if (b->hold && b->n_charges > 0)
+        limit_settle(b->hold, clock_wall_ms());
+    else
+        limit_release(&b->hold);
+}
+
+void bill_settle(struct bill *b, const struct completion_result *r)
+{
+    if (r->finish != FINISH_ERROR) /* then bill_add() heard of everything */
+        bill_add(b, r);
+    settle(b);
+}
+
+void bill_settle_cancelled(struct bill *b, const struct completion *c, const struct buf *text)
+{
+    bool spoke = false;
+    const struct model_conf *m = c ? completion_asked(c, &spoke) : NULL;
+    struct usage u = { .prompt_tokens = b->prompt_tokens };
+    if (spoke)
+        u.completion_tokens = (int64_t)tokens_estimate(buf_str(text), text->len);
+    if (m)
+        charge(b, m, &u, NULL, NULL);
+    settle(b);
+}
+
+/* --- the commit --- */
+static struct store_usage row(const struct bill *b, const struct charge *c)
+{
+    return (struct store_usage){
+        .time_ms = c->time_ms,
         .turn = b->turn,
         .account = b->ch->account,
         .channel = b->ch->name,
         .person = b->person,
         .bot = b->bot->name,
-        .model = b->model->name,
-        .server_model = b->model->model,
-        .prompt = b->usage.prompt_tokens,
-        .cached = b->usage.cached_tokens,
-        .cache_write = b->usage.cache_write_tokens,
-        .completion = b->usage.completion_tokens,
-        .reasoning = b->usage.reasoning_tokens,
-        .cost = b->cost.amount,
-        .currency = b->priced ? b->cost.currency : NULL,
-        .estimated = !b->usage.known,
-        .raw = b->raw,
+        .model = c->model->name,
+        .server_model = c->model->model,
+        .prompt = c->usage.prompt_tokens,
+        .cached = c->usage.cached_tokens,
+        .cache_write = c->usage.cache_write_tokens,
+        .completion = c->usage.completion_tokens,
+        .reasoning = c->usage.reasoning_tokens,
+        .cost = c->cost.amount,
+        .currency = c->priced ? c->cost.currency : NULL,
+        .estimated = !c->usage.known,
+        .raw = c->raw,
     };
-    return true;
 }
 
-const struct store_count *bill_counts(struct bill *b, size_t *n_r)
+struct store_bill bill_rows(struct bill *b)
 {
-    *n_r = b && b->model && b->hold ? limit_count(b->hold) : 0;
-    if (*n_r == 0)
-        return NULL;
-    if (!b->counts)
-        b->counts = mem_array(*n_r, sizeof *b->counts);
-    limit_counts(b->hold, b->counts);
-    return b->counts;
+    struct store_bill s = { 0 };
+    const struct charge *c;
+    if (!b || !b->n_charges)
+        return s;
+    s.n_counts = b->hold ? limit_count(b->hold) : 0;
+    if (!b->rows) {
+        b->rows = mem_array(b->n_charges, sizeof *b->rows);
+        b->counts = mem_array(s.n_counts + 1, sizeof *b->counts);
+    }
+    LL_FOREACH(b->charges, c)
+        b->rows[s.n_usage++] = row(b, c);
+    if (s.n_counts)
+        limit_counts(b->hold, b->counts);
+    s.usage = b->rows;
+    s.counts = b->counts;
+    return s;
 }
 
 void bill_written(const struct bill *b)
 {
-    if (!b || !b->model)
+    const struct charge *c;
+    if (!b)
         return;
-    metric_add(METRIC_TOKENS_CACHED, b->usage.cached_tokens);
-    metric_add(METRIC_TOKENS_CACHE_WRITE, b->usage.cache_write_tokens);
-    metric_add(METRIC_TOKENS_REASONING, b->usage.reasoning_tokens);
-    if (b->priced)
-        metric_money(b->cost.currency, b->cost.amount);
+    LL_FOREACH(b->charges, c) {
+        metric_add(METRIC_TOKENS_CACHED, c->usage.cached_tokens);
+        metric_add(METRIC_TOKENS_CACHE_WRITE, c->usage.cache_write_tokens);
+        metric_add(METRIC_TOKENS_REASONING, c->usage.reasoning_tokens);
+        if (c->priced)
+            metric_money(c->cost.currency, c->cost.amount);
+    }
 }

@@ -194,9 +194,6 @@ static void attempt(void *arg)
     struct parts *parts = mem_alloc(sizeof(*parts));
     parts->end = end;
     split(parts);
-    struct store_usage usage;
-    size_t n_counts;
-    const struct store_count *counts = bill_counts(end->bill, &n_counts);
     struct store_finish f = {
         .account = ch->account,
         .channel = ch->name,
@@ -209,9 +206,7 @@ static void attempt(void *arg)
         .supersedes = end->supersedes,
         .parts = parts->n ? parts->v : NULL,
         .n_parts = parts->n,
-        .usage = bill_row(end->bill, &usage) ? &usage : NULL,
-        .counts = counts,
-        .n_counts = n_counts,
+        .bill = bill_rows(end->bill),
     };
     end->parts = parts->n > 0;
     ch->commits++;

@@ -221,7 +221,7 @@ static struct amounts estimate(const struct limit_ask *ask, const char *currency
 {
     int64_t answer = ask->model->max_tokens > 0 ? ask->model->max_tokens : LIMIT_ANSWER_TOKENS;
     const struct usage u = { .prompt_tokens = ask->prompt_tokens, .completion_tokens = answer };
-    struct amounts a = { .messages = 1, .tokens = at_most(ask->prompt_tokens + answer, RESERVED_MAX) };
+    struct amounts a = { .messages = ask->messages, .tokens = at_most(ask->prompt_tokens + answer, RESERVED_MAX) };
     struct money cost;
     if (price_cost(ask->config, ask->model, &u, NULL, ask->now_ms, &cost) && strcmp(cost.currency, currency) == 0)
         a.money = at_most(cost.amount, RESERVED_MAX);
@@ -339,17 +339,25 @@ static void give_back(const struct held *held)
     c->reserved.money -= held->amounts.money;
 }
 
-void limit_settle(struct limit_hold *h, int64_t messages, int64_t tokens, const struct money *cost, int64_t now_ms)
+void limit_take(struct limit_hold *h, int64_t tokens, const struct money *cost, int64_t now_ms)
+{
+    for (struct held *held = h->v; held < h->v + h->n; held++) {
+        struct counter *c = held->counter;
+        roll(c, now_ms);
+        c->used.tokens = decimal_add(c->used.tokens, tokens);
+        if (cost && strcmp(cost->currency, held->currency) == 0)
+            c->used.money = decimal_add(c->used.money, cost->amount);
+    }
+}
+
+void limit_settle(struct limit_hold *h, int64_t now_ms)
 {
     for (struct held *held = h->v; held < h->v + h->n; held++) {
         struct counter *c = held->counter;
         roll(c, now_ms);
         give_back(held);
         if (held->begin_ms == c->begin_ms)
-            c->used.messages = decimal_add(c->used.messages, messages);
-        c->used.tokens = decimal_add(c->used.tokens, tokens);
-        if (cost && strcmp(cost->currency, held->currency) == 0)
-            c->used.money = decimal_add(c->used.money, cost->amount);
+            c->used.messages = decimal_add(c->used.messages, held->amounts.messages);
     }
     h->settled = true;
 }

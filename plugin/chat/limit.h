@@ -33,6 +33,7 @@ struct limit_ask {
     const char *account, *channel;
     const char *person;             /* NULL: limits per person do not apply */
     const struct model_conf *model;
+    int64_t messages;               /* that the answer counts for: 1; 0: it is not for people */
     int64_t prompt_tokens;          /* estimated */
     int64_t now_ms;                 /* wall clock */
 };
@@ -49,8 +50,10 @@ struct limit_stop {
  * refers to the configuration. */
 bool limit_reserve(struct limits *l, struct limit_ask *ask, struct limit_hold **hold_r, struct limit_stop *stop_r);
 
-/* The truth in place of the estimate; once. cost NULL: not known. */
-void limit_settle(struct limit_hold *h, int64_t messages, int64_t tokens, const struct money *cost, int64_t now_ms);
+/* What a request of it really took; the estimate stays reserved. cost NULL: not known. */
+void limit_take(struct limit_hold *h, int64_t tokens, const struct money *cost, int64_t now_ms);
+/* It is done, and counts as a message: the estimate goes. Once. */
+void limit_settle(struct limit_hold *h, int64_t now_ms);
 /* How the counters that h touched stand now, for the commit; texts are theirs. */
 size_t limit_count(const struct limit_hold *h);
 void limit_counts(const struct limit_hold *h, struct store_count *counts_r);

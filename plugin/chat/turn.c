@@ -229,11 +229,12 @@ static void end_with_text(struct turn *t, const char *finish, const char *mark, 
     ending_start(end);
 }
 
+/* The completion is still there, so that it can tell whom it has asked. */
 static void end_cancelled(struct turn *t)
 {
     metric_add(METRIC_TURNS_CANCELLED, 1);
     if (t->bill)
-        bill_settle(t->bill, t->model, NULL, &t->text);
+        bill_settle_cancelled(t->bill, t->completion, &t->text);
     if (t->text.len && !t->restarted)
         end_with_text(t, finish_name(FINISH_CANCELLED), "", NULL);
     else
@@ -388,6 +389,12 @@ static void on_failure(struct turn *t, const struct err *e)
     }
 }
 
+static void on_wasted(void *arg, const struct completion_result *r)
+{
+    struct turn *t = arg;
+    bill_add(t->bill, r);
+}
+
 static void on_done(void *arg, const struct completion_result *r, const struct err *e)
 {
     static const struct err filtered = { ERR_CONTENT, "the model's content filter refused to answer" };
@@ -395,7 +402,7 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
     struct turn *t = arg;
     char usage[USAGE_BYTES] = "";
     t->completion = NULL;
-    bill_settle(t->bill, r->model, r, &t->text);
+    bill_settle(t->bill, r);
     if (r->usage.known)
         format_usage(&r->usage, usage, sizeof(usage));
     if (e->code) {
@@ -518,17 +525,19 @@ static void lay_out_for_model(struct turn *t, struct completion_request *req)
 /* False: a limit is used up, and the turn over. */
 static bool reserve(struct turn *t, size_t prompt_tokens)
 {
+    struct notice_limit limit;
     struct buf notice;
-    buf_init(&notice, NOTICE_BYTES_MAX);
+    struct err why;
     t->bill = bill_new(t->ch, t->config, t->bot, t->lead);
-    bool may = bill_reserve(t->bill, &t->model, prompt_tokens, &notice, channel_language(t->ch, t->lead));
-    if (!may) {
-        struct err why;
-        err_set(&why, ERR_RATE, "a limit of the people here is used up");
-        end_with_notice(t, buf_str(&notice), finish_name(FINISH_ERROR), &why);
-    }
+    if (bill_reserve(t->bill, &t->model, prompt_tokens, &limit))
+        return true;
+    metric_add(METRIC_TURNS_LIMITED, 1);
+    buf_init(&notice, NOTICE_BYTES_MAX);
+    notice_limit(&notice, &limit, channel_language(t->ch, t->lead));
+    err_set(&why, ERR_RATE, "a limit of the people here is used up");
+    end_with_notice(t, buf_str(&notice), finish_name(FINISH_ERROR), &why);
     buf_free(&notice);
-    return may;
+    return false;
 }
 
 /* From what the bot remembers, if it may. A /retry asks anew, and what it gets takes the old answer's place. */
@@ -553,7 +562,8 @@ static bool answer_again(struct turn *t)
 
 static void ask(struct turn *t)
 {
-    static const struct completion_handler handler = { on_text, on_reasoning, on_restart, on_too_long, on_done };
+    static const struct completion_handler handler = { on_text,     on_reasoning, on_restart,
+                                                         on_too_long, on_done,      on_wasted };
     struct channel *ch = t->ch;
     struct completion_request req = {
         .config = t->config,

@@ -116,6 +116,14 @@ static void release(struct completion *c)
     loop_free_later(c->client->loop, c, completion_free);
 }
 
+const struct model_conf *completion_asked(const struct completion *c, bool *spoke_r)
+{
+    const struct leg *first = &c->first, *rival = &c->rival;
+    const struct leg *l = rival->state == LEG_ASKING && (rival->spoke || first->state != LEG_ASKING) ? rival : first;
+    *spoke_r = l->state == LEG_ASKING && l->spoke;
+    return l->state == LEG_ASKING ? l->choice->model : NULL;
+}
+
 void completion_cancel(struct completion **c)
 {
     if (*c)
@@ -136,11 +144,37 @@ static struct leg *other(struct leg *l)
 
 /* --- the end --- */
 
-static void estimate(struct completion_result *r, size_t prompt, size_t answer)
+/* What the conversation has learned of the model that it is with; NULL: nothing of this one. */
+static struct calibration *own_of(const struct completion *c, const struct choice *choice)
 {
-    r->estimated.prompt_tokens = (int64_t)prompt;
-    r->estimated.completion_tokens = (int64_t)answer;
-    r->estimated.total_tokens = (int64_t)(prompt + answer);
+    return choice->model == c->req.model ? c->req.own : NULL;
+}
+
+/* What a request took. end NULL: it was cut off before it said anything. */
+static void account(struct completion_result *r, const struct completion *c, const struct choice *choice,
+                    const struct attempt_end *end)
+{
+    struct calibration known = calibrate_joined(&choice->ep->calibration, own_of(c, choice));
+    r->estimated.prompt_tokens = calibrate_expect(&known, c->req.tokens);
+    r->estimated.completion_tokens = end ? (int64_t)end->text_tokens : 0;
+    r->estimated.total_tokens = r->estimated.prompt_tokens + r->estimated.completion_tokens;
+    if (end) {
+        r->usage = *end->usage;
+        r->usage_json = end->usage_json;
+        snprintf(r->service_tier, sizeof r->service_tier, "%s", end->service_tier);
+    }
+    metric_add(METRIC_TOKENS_PROMPT, r->usage.prompt_tokens);
+    metric_add(METRIC_TOKENS_COMPLETION, r->usage.completion_tokens);
+}
+
+static void waste(const struct completion *c, const struct choice *choice, const struct attempt_end *end)
+{
+    struct completion_result r = {.finish = FINISH_ERROR, .model = choice->model};
+    if (end && !end->usage->known && end->text_tokens == 0)
+        return;
+    account(&r, c, choice, end);
+    if (c->handler.wasted)
+        c->handler.wasted(c->arg, &r);
 }
 
 /* end: of the last attempt; NULL: none was made. */
@@ -152,17 +186,13 @@ static void finish(struct completion *c, const struct choice *choice, const stru
         .attempts = c->attempts,
         .hedged = c->hedged,
     };
-    estimate(&r, c->req.tokens, end ? end->text_tokens : 0);
-    if (end) {
-        r.finish = e->code == ERR_OK ? end->finish : FINISH_ERROR;
-        r.usage = *end->usage;
-        r.usage_json = end->usage_json;
-        snprintf(r.service_tier, sizeof r.service_tier, "%s", end->service_tier);
+    if (end)
         snprintf(r.request_id, sizeof r.request_id, "%s", end->id);
+    if (end && e->code == ERR_OK) {
+        r.finish = end->finish;
+        account(&r, c, choice, end);
     }
     release(c);
-    metric_add(METRIC_TOKENS_PROMPT, r.usage.prompt_tokens);
-    metric_add(METRIC_TOKENS_COMPLETION, r.usage.completion_tokens);
     c->handler.done(c->arg, &r, e);
 }
 
@@ -193,18 +223,12 @@ static void aim(struct leg *l, struct choice *choice)
     retry_init(&l->retry, m->retries, m->retry_ceiling);
 }
 
-/* What the conversation has learned of the model that it is with; NULL: nothing of this one. */
-static struct calibration *own_of(const struct leg *l)
-{
-    return l->choice->model == l->c->req.model ? l->c->req.own : NULL;
-}
-
 /* What is known of the model's context is no surprise any more. */
 static void fit(struct leg *l)
 {
     struct completion *c = l->c;
     const struct model_conf *m = l->choice->model;
-    struct calibration known = calibrate_joined(&l->choice->ep->calibration, own_of(l));
+    struct calibration known = calibrate_joined(&l->choice->ep->calibration, own_of(c, l->choice));
     size_t budget = calibrate_budget(&known, m->context_tokens, m->max_tokens);
     if (c->req.tokens > budget && c->handler.shorten)
         c->handler.shorten(c->arg, &c->req, budget);
@@ -377,6 +401,8 @@ static void win(struct leg *l)
         return;
     log_debug(AREA, "model %s speaks first: %s is not waited for", l->choice->model->name, loser->choice->model->name);
     metric_model_add(METRIC_MODEL_HEDGES_LOST, loser->choice->model->name, 1);
+    if (loser->state == LEG_ASKING)
+        waste(l->c, loser->choice, NULL);
     stop(loser);
 }
 
@@ -426,11 +452,12 @@ static int64_t spent(const struct completion *c, const struct attempt_end *end)
 static void learn(struct leg *l, const struct attempt_end *end)
 {
     struct endpoint *ep = l->choice->ep;
+    struct calibration *own = own_of(l->c, l->choice);
     int64_t answer = end->usage->known ? end->usage->completion_tokens : (int64_t)end->text_tokens;
     if (end->usage->known && !l->form.more.len) {
         calibrate_learn(&ep->calibration, l->c->req.tokens, end->usage->prompt_tokens);
-        if (own_of(l))
-            calibrate_learn(own_of(l), l->c->req.tokens, end->usage->prompt_tokens);
+        if (own)
+            calibrate_learn(own, l->c->req.tokens, end->usage->prompt_tokens);
     }
     endpoint_answered(ep, answer);
 }
@@ -453,6 +480,7 @@ static void miss(struct leg *l, const struct attempt_end *end)
 {
     struct completion *c = l->c;
     metric_add(METRIC_MODEL_ERRORS, 1);
+    waste(c, l->choice, end);
     err_set(&c->e, ERR_PROTO, "model %s: the answer is not of the form that response_format asks for",
             l->choice->model->name);
     c->failed = l->choice;
@@ -473,6 +501,7 @@ static bool settle(struct leg *l, const struct attempt_end *end)
         return give(c, buf_str(&l->form.text), l->form.text.len);
     if (verdict == STRUCTURED_AGAIN && end->finish != FINISH_LENGTH) {
         log_debug(AREA, "model %s: the answer is not of the form that was asked for: again", l->choice->model->name);
+        waste(c, l->choice, end);
         ask(l);
     } else {
         miss(l, end);
@@ -529,15 +558,15 @@ static bool adapt(struct leg *l, const struct attempt_end *end)
 static bool shorten(struct leg *l, const struct attempt_end *end)
 {
     struct completion *c = l->c;
-    struct calibration *known = &l->choice->ep->calibration;
+    struct calibration *known = &l->choice->ep->calibration, *own = own_of(c, l->choice);
     const struct failure *f = end->failure;
     int64_t context = l->choice->model->context_tokens, max_output = l->choice->model->max_tokens;
     if (f->err.code != ERR_CONTEXT)
         return false;
     calibrate_overflow(known, c->req.tokens, said(f->context_used), said(f->context_max), context,
                        max_output);
-    if (own_of(l))
-        own_of(l)->ratio = 0; /* it was wrong, so that the model's holds until the next answer */
+    if (own)
+        own->ratio = 0; /* it was wrong, so that the model's holds until the next answer */
     if (c->shortened || !c->handler.shorten)
         return false;
     c->shortened = true;
@@ -584,6 +613,7 @@ static void fail(struct leg *l, const struct attempt_end *end)
     const struct policy *policy = policy_of(end->failure->err.code);
     metric_add(METRIC_MODEL_ERRORS, 1);
     endpoint_bad(l->choice->ep, &l->place, end->failure, pause_asked(end), spent(c, end));
+    waste(c, l->choice, end);
     c->e = end->failure->err;
     c->failed = l->choice;
     if (c->failed_ms == 0)

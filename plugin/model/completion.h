@@ -52,8 +52,8 @@ struct completion_request {
 /* What it refers to is borrowed until done() returns. */
 struct completion_result {
     enum finish_reason finish;
-    struct usage usage;
-    struct usage estimated;         /* the same by our own count, for where the server does not say; never `known` */
+    struct usage usage;             /* of the answer alone; wasted() told of everything else */
+    struct usage estimated;         /* the same as we expect it, for where the server does not say; never `known` */
     const char *usage_json;         /* as the server wrote it; NULL: it did not */
     const struct model_conf *model; /* who answered, or failed last */
     char service_tier[16];          /* the one really used; "" if not said */
@@ -79,6 +79,10 @@ struct completion_handler {
      * error says why there is no (complete) answer; the text given so far then
      * is what came. finish FINISH_ERROR iff e->code != ERR_OK. */
     void (*done)(void *arg, const struct completion_result *r, const struct err *e);
+    /* A request cost tokens and is not the answer: it broke after text had come,
+     * was not of the form asked for, or lost to a rival. *r as for done(), of this
+     * request; nothing may be cancelled from here. May be NULL. */
+    void (*wasted)(void *arg, const struct completion_result *r);
 };
 
 enum err_code model_client_new(struct loop *loop, struct http_client *http, struct model_client **client_r, struct err *e);
@@ -87,6 +91,9 @@ void model_client_free(struct model_client **client); /* cancels what is running
 /* Never NULL; events come from the loop, never from inside this call. */
 struct completion *completion_start(struct model_client *client, const struct completion_request *req,
                                     const struct completion_handler *handler, void *arg);
+/* Whose server is at work on it, so that it costs something even if it is
+ * cancelled now; NULL: nobody's, it waits. *spoke_r: what came last is from there. */
+const struct model_conf *completion_asked(const struct completion *c, bool *spoke_r);
 void completion_cancel(struct completion **c); /* NULL-safe; no callback follows; legal inside its own callbacks */
 
 /* Asks the server for its list of models (GET /models), with each key:

@@ -80,15 +80,29 @@ static void pack_usage(struct pack *p, struct store_usage *u)
     pack_text(p, &u->raw);
 }
 
+static void pack_bill_arrays(struct pack *p, struct store_bill *b)
+{
+    b->usage = pack_array(p, b->usage, b->n_usage * sizeof *b->usage);
+    b->counts = pack_array(p, b->counts, b->n_counts * sizeof *b->counts);
+}
+
+static void pack_bill_texts(struct pack *p, struct store_bill *b)
+{
+    struct store_usage *usage = (struct store_usage *)b->usage;
+    struct store_count *counts = (struct store_count *)b->counts;
+    for (size_t i = 0; i < b->n_usage; i++)
+        pack_usage(p, &usage[i]);
+    for (size_t i = 0; i < b->n_counts; i++)
+        pack_text(p, &counts[i].key);
+}
+
 static void pack_finish(struct job *job, struct pack *p)
 {
     struct finish_job *j = (struct finish_job *)job;
     struct store_finish *f = &j->in;
     f->parts = pack_array(p, f->parts, f->n_parts * sizeof *f->parts);
-    f->counts = pack_array(p, f->counts, f->n_counts * sizeof *f->counts);
-    struct store_count *counts = (struct store_count *)f->counts;
-    for (size_t i = 0; i < f->n_counts; i++)
-        pack_text(p, &counts[i].key);
+    pack_bill_arrays(p, &f->bill);
+    pack_bill_texts(p, &f->bill);
     struct store_part *parts = (struct store_part *)f->parts;
     for (size_t i = 0; i < f->n_parts; i++) {
         pack_text(p, &parts[i].txn);
@@ -96,7 +110,6 @@ static void pack_finish(struct job *job, struct pack *p)
     }
     pack_text(p, &f->reason);
     pack_msg(p, &j->answer);
-    pack_usage(p, &j->usage);
     f->account = f->channel = NULL; /* channel_id says it all */
 }
 
@@ -107,8 +120,6 @@ void store_finish(struct store *s, const struct store_finish *f, void (*done)(vo
     struct finish_job j = { .job = { .type = &type, .done = done, .arg = arg }, .in = *f };
     if (f->answer)
         j.answer = *f->answer;
-    if (f->usage)
-        j.usage = *f->usage;
     job_submit(s, &j.job);
 }
 
@@ -240,15 +251,17 @@ void store_counts(struct store *s, int64_t now_ms,
 }
 
 /* --- the ledger --- */
-static void pack_usage_add(struct job *job, struct pack *p)
+static void pack_bill(struct job *job, struct pack *p)
 {
-    pack_usage(p, &((struct usage_job *)job)->in);
+    struct store_bill *b = &((struct bill_job *)job)->in;
+    pack_bill_arrays(p, b);
+    pack_bill_texts(p, b);
 }
 
-void store_usage_add(struct store *s, const struct store_usage *u, void (*done)(void *arg, const struct err *e), void *arg)
+void store_bill_add(struct store *s, const struct store_bill *b, void (*done)(void *arg, const struct err *e), void *arg)
 {
-    static const struct job_type type = { sizeof(struct usage_job), pack_usage_add, usage_add_work, deliver_plain };
-    struct usage_job j = { .job = { .type = &type, .done = done, .arg = arg }, .in = *u };
+    static const struct job_type type = { sizeof(struct bill_job), pack_bill, bill_add_work, deliver_plain };
+    struct bill_job j = { .job = { .type = &type, .done = done, .arg = arg }, .in = *b };
     job_submit(s, &j.job);
 }
 

@@ -73,8 +73,7 @@ struct turn_job {
 struct finish_job {
     struct job job;
     struct store_finish in;
-    struct store_msg answer;  /* what in.answer pointed to */
-    struct store_usage usage; /* and in.usage */
+    struct store_msg answer; /* what in.answer pointed to */
 };
 struct row_job { /* names one row, and may say something about it */
     struct job job;
@@ -125,9 +124,9 @@ struct prune_job {
     bool more;
     void (*done)(void *arg, bool more, const struct err *e);
 };
-struct usage_job {
+struct bill_job {
     struct job job;
-    struct store_usage in;
+    struct store_bill in;
 };
 struct usage_sum_job {
     struct job job;
@@ -157,11 +156,11 @@ work_fn load_work, history_work, answer_work, prune_work;                       
 work_fn out_list_work, out_try_work, out_sent_work, out_dead_work;                   /* outbox.c */
 work_fn queue_list_work, queue_retry_work, queue_drop_work;                          /* queue.c */
 work_fn kv_put_work, kv_get_work, beat_work;                                         /* facts.c */
-work_fn usage_add_work, usage_sum_work, usage_prune_work;                            /* ledger.c */
+work_fn bill_add_work, usage_sum_work, usage_prune_work;                            /* ledger.c */
 work_fn counts_work;                                                                 /* count.c */
 enum err_code fact_put(struct db *db, const char *account, const char *key, const char *value, int64_t expires_ms,
                        struct err *e);
-enum err_code ledger_add(struct db *db, const struct store_usage *u, struct err *e);
+enum err_code ledger_add(struct db *db, const struct store_bill *b, struct err *e);
 enum err_code count_put(struct db *db, const struct store_count *c, struct err *e);
 enum err_code count_prune(struct db *db, int64_t now_ms, int limit, bool *more_r, struct err *e);
 

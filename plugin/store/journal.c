@@ -247,10 +247,8 @@ enum err_code finish_work(struct db *db, struct job *job, struct err *e)
         code = add_message(db, f->channel_id, &j->answer, f->lead, e);
     if (!code && f->supersedes)
         code = leave_prompt(db, f->channel_id, f->supersedes, e);
-    if (!code && f->usage)
-        code = ledger_add(db, &j->usage, e);
-    for (size_t i = 0; i < f->n_counts && !code; i++)
-        code = count_put(db, &f->counts[i], e);
+    if (!code)
+        code = ledger_add(db, &f->bill, e);
     for (size_t i = 0; i < f->n_parts && !code; i++)
         code = add_part(db, f, answer, i, e);
     int64_t limit = larger(f->seq_limit, answer);

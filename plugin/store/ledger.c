@@ -34,7 +34,7 @@ static int64_t not_negative(int64_t n)
     return n > 0 ? n : 0;
 }
 
-enum err_code ledger_add(struct db *db, const struct store_usage *u, struct err *e)
+static enum err_code add_row(struct db *db, const struct store_usage *u, struct err *e)
 {
     struct query q = query_new(db, "INSERT INTO ledger (time_ms, turn, account, channel, person, bot, model, server_model,"
                                    " prompt, cached, cache_write, completion, reasoning, cost, currency, estimated, raw)"
@@ -60,9 +60,19 @@ enum err_code ledger_add(struct db *db, const struct store_usage *u, struct err 
     return query_run(&q, e);
 }
 
-enum err_code usage_add_work(struct db *db, struct job *job, struct err *e)
+enum err_code ledger_add(struct db *db, const struct store_bill *b, struct err *e)
 {
-    return ledger_add(db, &((const struct usage_job *)job)->in, e);
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < b->n_usage && !code; i++)
+        code = add_row(db, &b->usage[i], e);
+    for (size_t i = 0; i < b->n_counts && !code; i++)
+        code = count_put(db, &b->counts[i], e);
+    return code;
+}
+
+enum err_code bill_add_work(struct db *db, struct job *job, struct err *e)
+{
+    return ledger_add(db, &((const struct bill_job *)job)->in, e);
 }
 
 /* --- sums --- */

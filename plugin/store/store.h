@@ -122,6 +122,15 @@ struct store_count {
     int64_t messages, tokens, money;
 };
 
+/* What an answer came to: a row for each request that cost something, and the
+ * counters as they stand now, written over what was there. Zeroed: nothing. */
+struct store_bill {
+    const struct store_usage *usage;
+    size_t n_usage;
+    const struct store_count *counts;
+    size_t n_counts;
+};
+
 /* --- the journal --- */
 /* A person's message, and the account's stream position that it covers, in one
  * commit. The message is new unless the channel has a PERSON row with the same
@@ -167,9 +176,7 @@ struct store_finish {
     int64_t supersedes;             /* seq of an older answer that leaves the prompt; 0: none */
     const struct store_part *parts; /* NULL where storing is delivering */
     size_t n_parts;
-    const struct store_usage *usage; /* what it cost; NULL: nothing */
-    const struct store_count *counts; /* counters as they stand now; written over what was there */
-    size_t n_counts;
+    struct store_bill bill;
 };
 void store_finish(struct store *s, const struct store_finish *f, void (*done)(void *arg, const struct err *e),
                   void *arg);
@@ -255,7 +262,7 @@ void store_counts(struct store *s, int64_t now_ms,
 
 /* --- sums over the ledger --- */
 /* What was paid for outside of a turn. */
-void store_usage_add(struct store *s, const struct store_usage *u, void (*done)(void *arg, const struct err *e), void *arg);
+void store_bill_add(struct store *s, const struct store_bill *b, void (*done)(void *arg, const struct err *e), void *arg);
 
 enum store_usage_by {
     STORE_BY_ACCOUNT,

@@ -8,6 +8,8 @@ import urllib.request
 
 import pytest
 
+from test_cli import warbler
+
 KEY = "sk-very-secret-key-0123456789"
 PROVIDER = "PROVIDER-TEXT"  # in everything that no person may see
 GOOD = "All is well."
@@ -439,6 +441,13 @@ async def metrics(daemon):
     return await asyncio.to_thread(get)
 
 
+def ledger(daemon):
+    """Rows of `warbler usage`, by model."""
+    done = warbler("usage", "--format", "json", "-c", daemon.config, env={"TEST_KEY": KEY, "OTHER_KEY": KEY})
+    assert done.returncode == 0, done.stderr
+    return {row["key"]: row for row in json.loads(done.stdout)["rows"]}
+
+
 def other(model):
     """Ends the settings of "m" and adds a second model."""
     return f"""fallback = ("other"); }}, {{ name = "other"; base_url = "http://127.0.0.1:{model.port}/v1"; model = "gpt-y";
@@ -486,6 +495,41 @@ def test_break_is_replaced_by_another_model(make_daemon, run):
                 final = await c.answer_to("1")
                 assert final["text"] == GOOD and len(c.finals) == 1
                 assert {f["id"] for f in c.frames if f["type"] in ("message", "edit")} == {final["id"]}
+            rows = await asyncio.to_thread(ledger, daemon)
+            assert set(rows) == {"m", "other"}  # both have to be paid, each at its own price
+            assert rows["m"]["completion_tokens"] > 0 and rows["m"]["estimated"] == 1
+    run(scenario())
+
+
+def test_a_stopped_answer_is_the_one_s_who_gave_it(make_daemon, run):
+    daemon = make_daemon()
+
+    async def scenario():
+        async with Model({"x": [failing(503)]}) as ill, Model({"x": [[*begun, SILENCE]]}) as well:
+            await start(daemon, ill, "retries = 0; " + other(well), more={"OTHER_KEY": KEY})
+            async with daemon.chat() as c:
+                await c.say("1", "x")
+                await c.until(lambda: c.partial)
+                await c.ask("2", "/stop")
+            rows = await asyncio.to_thread(ledger, daemon)
+            assert set(rows) == {"other"} and rows["other"]["completion_tokens"] > 0
+    run(scenario())
+
+
+def test_who_waits_in_line_pays_nothing(make_daemon, run):
+    daemon = make_daemon()
+
+    async def scenario():
+        async with Model() as model:
+            await start(daemon, model, "requests_per_minute = 1;")
+            async with daemon.chat() as c:
+                await c.ask("1", "plain")
+                await c.say("2", "plain")
+                assert "1 waiting" in (await c.ask("3", "/status"))["text"]
+                await c.ask("4", "/stop")
+            assert len(model.requests) == 1
+            rows = await asyncio.to_thread(ledger, daemon)
+            assert rows["m"]["answers"] == 1
     run(scenario())
 
 

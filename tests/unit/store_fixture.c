@@ -411,7 +411,7 @@ enum err_code fx_counts(struct fixture *f, int64_t now_ms)
 enum err_code fx_usage_add(struct fixture *f, const struct store_usage *u)
 {
     start_call(f);
-    store_usage_add(f->store, u, got_error, f);
+    store_bill_add(f->store, &(struct store_bill){ .usage = u, .n_usage = 1 }, got_error, f);
     return wait_for(f);
 }
 

@@ -120,7 +120,7 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
 
 static void start(struct bench *b, const char *messages)
 {
-    static const struct completion_handler handler = {on_text, NULL, on_restart, NULL, on_done};
+    static const struct completion_handler handler = {on_text, NULL, on_restart, NULL, on_done, NULL};
     struct completion_request req = {.model = &b->conf, .messages = messages, .messages_len = strlen(messages)};
     b->texts = b->restarts = b->dones = 0;
     buf_reset(&b->seen);

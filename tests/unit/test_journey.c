@@ -43,7 +43,8 @@ struct asked {
     struct world *w;
     struct completion *completion;
     struct buf seen;
-    int restarts, dones, shortened;
+    int restarts, dones, shortened, wasted;
+    struct completion_result waste; /* the last that was */
     size_t budget, shorter; /* what shorten() heard, and answers: 0: it cannot */
     bool cancel;            /* with the first text */
     struct completion_result result;
@@ -198,9 +199,17 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
     buf_addf(&a->w->order, "%d", (int)(a - a->w->asked));
 }
 
+static void on_wasted(void *arg, const struct completion_result *r)
+{
+    struct asked *a = arg;
+    assert_int_equal(a->dones, 0);
+    a->wasted++;
+    a->waste = *r;
+}
+
 static struct asked *start(struct world *w, int i, const char *flow, const char *messages)
 {
-    static const struct completion_handler handler = {on_text, NULL, on_restart, on_too_long, on_done};
+    static const struct completion_handler handler = {on_text, NULL, on_restart, on_too_long, on_done, on_wasted};
     struct asked *a = &w->asked[i];
     const struct completion_request req = {
         .model = &w->models[0],
@@ -211,7 +220,7 @@ static struct asked *start(struct world *w, int i, const char *flow, const char 
         .tokens = 1000,
     };
     buf_reset(&a->seen);
-    a->restarts = a->dones = 0;
+    a->restarts = a->dones = a->wasted = 0;
     a->completion = completion_start(w->client, &req, &handler, a);
     return a;
 }
@@ -275,6 +284,10 @@ static void test_fallback(void **state)
     struct asked *a = ask(w);
     expect(a, ERR_OK, "good", 2, 3);
     assert_int_equal(a->restarts, 1); /* in place of what broke */
+    assert_int_equal(a->wasted, 1);   /* which has to be paid for; the 404 has not */
+    assert_string_equal(a->waste.model->name, "b");
+    assert_int_equal(a->waste.estimated.prompt_tokens, 1000);
+    assert_true(a->waste.estimated.completion_tokens > 0 && !a->waste.usage.known);
     assert_true(requests(w, 0) == 1 && requests(w, 1) == 1 && requests(w, 2) == 1);
     assert_int_equal(metric_model_get(METRIC_MODEL_FALLBACKS, "a"), 1);
 }
@@ -534,6 +547,9 @@ static void test_hedge(void **state)
     assert_true(a->result.hedged);
     assert_int_equal(scripted_open(w->servers[0]), 0); /* cancelled */
     assert_int_equal(a->restarts, 0);
+    assert_int_equal(a->wasted, 1);
+    assert_string_equal(a->waste.model->name, "a");
+    assert_int_equal(a->waste.estimated.total_tokens, 1000);
     assert_int_equal(metric_model_get(METRIC_MODEL_HEDGES, "a"), 1);
 }
 
@@ -548,6 +564,9 @@ static void test_hedge_is_not_needed(void **state)
     pass(w, 10000);
     assert_string_equal(buf_str(&a->seen), "slowly");
     assert_int_equal(requests(w, 1), 0);
+    bool spoke;
+    assert_ptr_equal(completion_asked(a->completion, &spoke), &w->models[0]);
+    assert_true(spoke);
     completion_cancel(&a->completion);
 }
 

@@ -48,7 +48,7 @@ static void begin(struct fixture *f, struct limit_conf *v, size_t n)
 {
     *f = (struct fixture){ .config = { .limits = v, .n_limits = n, .prices = prices, .n_prices = COUNT(prices) } };
     f->limits = limits_new();
-    f->ask = (struct limit_ask){ .config = &f->config, .account = "web", .channel = "web:x", .person = "ann", .model = &dear,
+    f->ask = (struct limit_ask){ .config = &f->config, .account = "web", .channel = "web:x", .person = "ann", .model = &dear, .messages = 1,
                                  .prompt_tokens = 50, .now_ms = NOON };
 }
 
@@ -70,7 +70,8 @@ static void settle(struct fixture *f, struct limit_hold *h, int64_t tokens, int6
 {
     const struct money cost = { money, "USD" };
     assert_non_null(h);
-    limit_settle(h, 1, tokens, &cost, f->ask.now_ms);
+    limit_take(h, tokens, &cost, f->ask.now_ms);
+    limit_settle(h, f->ask.now_ms);
     limit_release(&h);
 }
 
@@ -462,7 +463,8 @@ static void test_restart(void **state)
     begin(&f, v, 2);
     struct limit_hold *h = reserve(&f), *lost = reserve(&f);
     const struct money cost = { UNIT, "USD" };
-    limit_settle(h, 1, 300, &cost, f.ask.now_ms);
+    limit_take(h, 300, &cost, f.ask.now_ms);
+    limit_settle(h, f.ask.now_ms);
     assert_int_equal(limit_count(h), 2);
     limit_counts(h, counts);
     assert_int_equal(counts[0].begin_ms, NOON - 12 * HOUR_MS);

@@ -39,7 +39,7 @@ struct bench {
     struct scripted *server;
     struct completion *completion;
     struct buf seen, thought;
-    int texts, restarts, dones;
+    int texts, restarts, dones, wasted;
     bool keep;
     struct completion_result result;
     struct err e;
@@ -125,14 +125,21 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
     b->completion = NULL;
 }
 
+static void on_wasted(void *arg, const struct completion_result *r)
+{
+    struct bench *b = arg;
+    b->wasted++;
+    assert_true(r->usage.known || r->estimated.completion_tokens > 0);
+}
+
 static void play(struct bench *b, const struct script *scripts, size_t n, const char *path)
 {
-    static const struct completion_handler handler = {on_text, on_reasoning, on_restart, NULL, on_done};
+    static const struct completion_handler handler = {on_text, on_reasoning, on_restart, NULL, on_done, on_wasted};
     struct completion_request req = {.model = &b->conf, .system = "be kind", .messages = HELLO, .messages_len = strlen(HELLO)};
     b->server = scripted_new(b->loop, scripts, n);
     snprintf(b->url, sizeof b->url, "http://127.0.0.1:%d%s", scripted_port(b->server), path);
     b->conf.base_url = b->url;
-    b->texts = b->restarts = b->dones = 0;
+    b->texts = b->restarts = b->dones = b->wasted = 0;
     buf_reset(&b->seen);
     buf_reset(&b->thought);
     b->completion = completion_start(b->client, &req, &handler, b);
@@ -179,6 +186,7 @@ static void test_wrong_form_is_asked_again_with_the_reason(void **state)
     replay(b, scripts, 2);
     assert_string_equal(buf_str(&b->seen), "{\"a\":2}");
     assert_int_equal(b->result.attempts, 2);
+    assert_int_equal(b->wasted, 1); /* has to be paid for all the same */
     assert_int_equal(b->restarts, 0);
     cJSON *body = json_parse(last_body(b), strlen(last_body(b)));
     const cJSON *messages = json_get(body, "messages");
@@ -197,6 +205,8 @@ static void test_ladder_ends(void **state)
     assert_int_equal(b->e.code, ERR_PROTO);
     assert_string_equal(buf_str(&b->seen), "");
     assert_int_equal(b->result.attempts, 6);
+    assert_int_equal(b->wasted, 6);
+    assert_int_equal(b->result.estimated.total_tokens, 0);
     assert_null(strstr(last_body(b), "response_format"));
     assert_non_null(strstr(last_body(b), "JSON Schema"));
     assert_null(strstr(b->e.text, "no\""));

@@ -57,7 +57,7 @@ static void test_comes_with_the_answer(void **state)
     int64_t channel = fx_accept_ok(f, "x", 1);
     struct store_usage u = usage(5, "ann", "m");
     u.raw = "{\"prompt_tokens\":100}";
-    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_NOTICED, .usage = &u };
+    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_NOTICED, .bill = { .usage = &u, .n_usage = 1 } };
     assert_int_equal(fx_finish_full(f, &in), ERR_OK);
     assert_int_equal(fx_finish_full(f, &in), ERR_EXISTS); /* no second row */
     assert_string_equal(fx_sql(f, "SELECT group_concat(time_ms || turn || account || channel || person || bot || model ||"
@@ -202,7 +202,7 @@ static void test_outlives_its_messages(void **state)
     struct fixture *f = *state;
     int64_t channel = fx_accept_ok(f, "x", 1);
     struct store_usage u = usage(5, "ann", "m");
-    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_NOTICED, .usage = &u };
+    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_NOTICED, .bill = { .usage = &u, .n_usage = 1 } };
     assert_int_equal(fx_finish_full(f, &in), ERR_OK);
     do
         assert_int_equal(fx_prune(f, EVER), ERR_OK);
@@ -215,7 +215,8 @@ static void test_outlives_its_messages(void **state)
 static enum err_code finish_with_counts(struct fixture *f, int64_t channel, int64_t lead, const struct store_count *counts,
                                         size_t n)
 {
-    struct store_finish in = { .channel_id = channel, .lead = lead, .outcome = STORE_NOTICED, .counts = counts, .n_counts = n };
+    struct store_finish in = { .channel_id = channel, .lead = lead, .outcome = STORE_NOTICED, 
+                               .bill = { .counts = counts, .n_counts = n } };
     return fx_finish_full(f, &in);
 }
 
@@ -291,7 +292,7 @@ static void test_upgrade(void **state)
     assert_string_equal(f->msgs[0].text, "t");
     int64_t channel = f->channel.id;
     struct store_usage u = usage(5, "ann", "m");
-    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_NOTICED, .usage = &u };
+    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_NOTICED, .bill = { .usage = &u, .n_usage = 1 } };
     assert_int_equal(fx_finish_full(f, &in), ERR_OK);
     assert_string_equal(fx_sql(f, "SELECT count(*) FROM ledger"), "1");
 }
