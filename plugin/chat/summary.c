@@ -9,6 +9,7 @@
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
 #include "plugin/base/utf8.h"
+#include "plugin/chat/bill.h"
 #include "plugin/chat/core.h"
 #include "plugin/model/tokens.h"
 
@@ -36,6 +37,7 @@ struct summary {
     int64_t tried_upto;
     struct completion *completion; /* NULL: none is being made */
     struct config *config;         /* which holds its model */
+    struct bill *bill;
     struct buf messages, answer;
 };
 
@@ -81,6 +83,7 @@ void summary_trim(struct channel *ch, const struct bot_conf *bot, size_t max_tok
 /* --- the model's work --- */
 static void idle(struct summary *s)
 {
+    bill_free(&s->bill);
     config_unref(&s->config);
     buf_free(&s->messages);
     buf_free(&s->answer);
@@ -125,10 +128,33 @@ static void succeeded(struct summary *s)
         summary_free(ch);
 }
 
+static void on_wasted(void *arg, const struct completion_result *r)
+{
+    struct summary *s = arg;
+    bill_add(s->bill, r);
+}
+
+static void paid(void *arg, const struct err *e)
+{
+    (void)arg;
+    if (e->code)
+        log_error("chat", "cannot write down what a summary cost: %s", e->text);
+}
+
+static void pay(struct summary *s)
+{
+    struct store_bill rows = bill_rows(s->bill);
+    bill_written(s->bill);
+    if (rows.n_usage)
+        store_bill_add(s->ch->core->env.store, &rows, paid, NULL);
+}
+
 static void on_done(void *arg, const struct completion_result *r, const struct err *e)
 {
     struct summary *s = arg;
     s->completion = NULL;
+    bill_settle(s->bill, r);
+    pay(s);
     if (e->code)
         failed(s, e->text);
     else if (r->finish == FINISH_CONTENT_FILTER)
@@ -149,21 +175,14 @@ static void write_messages(struct summary *s)
     buf_adds(&s->messages, "</messages>\"}]");
 }
 
-void summary_next(struct channel *ch)
+/* A used-up limit is no failure: the turns are kept until there is room. */
+static void begin(struct summary *s, const struct bot_conf *bot)
 {
-    static const struct completion_handler handler = { .text = on_text, .restart = on_restart, .done = on_done };
-    struct summary *s = ch->summary;
-    const struct bot_conf *bot = channel_bot(ch);
-    if (!s || s->completion || ch->turn || ch->core->draining)
-        return;
-    if (!bot || !bot->summary_ref) { /* a reload took it away */
-        summary_free(ch);
-        return;
-    }
-    if (s->kept.len == s->tried)
-        return;
-    s->tried = s->kept.len;
-    s->tried_upto = s->upto;
+    static const struct completion_handler handler = {
+        .text = on_text, .restart = on_restart, .done = on_done, .wasted = on_wasted
+    };
+    struct channel *ch = s->ch;
+    struct notice_limit limit;
     s->config = config_ref(ch->core->config);
     write_messages(s);
     struct completion_request req = {
@@ -176,7 +195,29 @@ void summary_next(struct channel *ch)
         .tokens = tokens_estimate(INSTRUCTION, strlen(INSTRUCTION)) +
                   tokens_estimate(buf_str(&s->messages), s->messages.len),
     };
+    s->bill = bill_new(ch, s->config, bot, NULL);
+    if (!bill_reserve(s->bill, &req.model, req.tokens, &limit)) {
+        log_debug("chat", "%s: no summary now: a limit is used up", ch->name);
+        idle(s);
+        return;
+    }
+    s->tried = s->kept.len;
+    s->tried_upto = s->upto;
     s->completion = completion_start(ch->core->env.models, &req, &handler, s);
+}
+
+void summary_next(struct channel *ch)
+{
+    struct summary *s = ch->summary;
+    const struct bot_conf *bot = channel_bot(ch);
+    if (!s || s->completion || ch->turn || ch->core->draining)
+        return;
+    if (!bot || !bot->summary_ref) { /* a reload took it away */
+        summary_free(ch);
+        return;
+    }
+    if (s->kept.len > s->tried)
+        begin(s, bot);
 }
 
 bool summary_running(const struct channel *ch)
@@ -198,6 +239,11 @@ void summary_free(struct channel *ch)
 
 void summary_forget(struct channel *ch)
 {
+    struct summary *s = ch->summary;
+    if (summary_running(ch)) {
+        bill_settle_cancelled(s->bill, s->completion, &s->answer);
+        pay(s);
+    }
     summary_free(ch);
     free((char *)ch->row.summary);
     ch->row.summary = NULL;

@@ -4,7 +4,8 @@
  * given to the bot's summary_model, which makes the next summary of them, in
  * the background: no answer waits for it. It is stored with the channel and
  * stands in front of the prompt (prompt.h). If it fails, the one so far stays,
- * and the turns are tried again together with the next that go. Private to chat/. */
+ * and the turns are tried again together with the next that go. What it costs is
+ * in the ledger, and counts for every limit but those of persons. Private to chat/. */
 #ifndef WARBLER_CHAT_SUMMARY_H
 #define WARBLER_CHAT_SUMMARY_H
 

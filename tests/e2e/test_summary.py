@@ -3,7 +3,7 @@ of the older turns, what people pinned, and the bot's role; seen from the model.
 import asyncio
 import time
 
-from test_model import KEY, Model, failing, stream
+from test_model import KEY, Model, failing, ledger, stream
 
 ROLE = {"role": "system", "content": "You are a helpful assistant."}
 PINNED = "[Pinned by the people of this conversation, to be remembered:\n- the word is heron]"
@@ -11,13 +11,13 @@ SUMMARY = "[Summary of the conversation so far: They spoke of birds.]"
 WAIT_SECONDS = 30
 
 
-async def start(daemon, model, bot="history_messages = 4;", settings=""):
+async def start(daemon, model, bot="history_messages = 4;", settings="", more=""):
     daemon.configure(
         models=f""", {{ name = "m"; base_url = "http://127.0.0.1:{model.port}/v1"; model = "gpt-x"; api_key = "env:TEST_KEY";
                         retries = 0; {settings} }},
                      {{ name = "s"; base_url = "http://127.0.0.1:{model.port}/v1"; model = "small"; api_key = "env:TEST_KEY";
                         retries = 0; }}""",
-        bots=f', {{ name = "mb"; model = "m"; summary_model = "s"; {bot} }}', channels='{ match = "web:*"; bot = "mb"; }')
+        bots=f', {{ name = "mb"; model = "m"; summary_model = "s"; {bot} }}', channels='{ match = "web:*"; bot = "mb"; }', more=more)
     await asyncio.to_thread(daemon.start, {"TEST_KEY": KEY})
 
 
@@ -61,11 +61,35 @@ def test_older_turns_become_a_summary(make_daemon, run):
                 assert messages[0] == ROLE
                 assert messages[1]["role"] == "user" and messages[1]["content"].startswith(f"{PINNED}\n{SUMMARY}\nbird")
                 assert messages[-1] == {"role": "user", "content": f"bird{n - 1}"} and len(messages) <= 4
+                await summaries(model, 2)
                 assert "<summary>\nThey spoke of birds.\n</summary>" in str(asked_of(model, "small")[-1]["messages"][1]["content"])
                 await c.ask("r", "/reset")
                 model.behaviours["fresh"] = [stream("Hello.")]
                 await c.ask("f", "fresh")
                 assert asked_of(model, "gpt-x")[-1]["messages"] == [ROLE, {"role": "user", "content": "fresh"}]
+            rows = await asyncio.to_thread(ledger, daemon)
+            assert rows["m"]["answers"] == n + 1
+            assert 0 < rows["s"]["answers"] <= len(asked_of(model, "small")) and rows["s"]["prompt_tokens"] > 100
+    run(scenario())
+
+
+def test_limits_count_summaries_too(make_daemon, run):
+    daemon = make_daemon()
+
+    async def scenario():
+        async with Model({**{f"bird{i}": [stream(f"Answer {i}.")] for i in range(9)}, "<summary>": [stream("Birds.")] * 9}) as model:
+            await start(daemon, model, more="""prices = ( { model = "small"; request = "1"; } );
+                limits = ( { per = "channel"; money = "0.50"; degrade_to = "free"; } );""", settings=f"""}},
+                {{ name = "free"; base_url = "http://127.0.0.1:{model.port}/v1"; model = "free"; api_key = "env:TEST_KEY"; """)
+            async with daemon.chat() as c:
+                n = 0
+                while len(asked_of(model, "free")) < 3 and n < 9:  # answers, and another summary
+                    await c.ask(str(n), f"bird{n}")
+                    await summaries(model, 1 if n > 1 else 0)
+                    n += 1
+            assert len(asked_of(model, "small")) == 1
+            assert any("<summary>" in str(body["messages"]) for body in asked_of(model, "free"))
+            assert (await asyncio.to_thread(ledger, daemon))["s"]["cost"] == "1.00"
     run(scenario())
 
 
