@@ -12,6 +12,7 @@
 #include "plugin/chat/core.h"
 #include "plugin/chat/ending.h"
 #include "plugin/chat/inbox.h"
+#include "plugin/chat/lesson.h"
 #include "plugin/chat/limit.h"
 #include "plugin/chat/outbox.h"
 #include "plugin/chat/turn.h"
@@ -52,6 +53,7 @@ void chat_reload(struct chat *core, struct config *config)
     for (size_t i = 0; i < config->n_models; i++) /* now, and not while somebody waits */
         vocabularies_get(core->vocabularies, config->models[i].vocabulary);
     caches_reload(core->caches, config);
+    lesson_recall(core);
     /* A new configuration may lie where an old one lay. */
     for (struct channel *ch = core->by_name; ch; ch = ch->hh.next) {
         ch->rule_of = NULL;
@@ -90,6 +92,7 @@ struct chat *chat_new(const struct chat_env *env)
     core->caches = caches_new();
     timer_init(&core->rest, env->loop, rest, core);
     person_begin(core);
+    lesson_begin(core);
     chat_reload(core, env->config);
     return core;
 }

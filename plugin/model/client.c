@@ -29,6 +29,20 @@ void model_client_free(struct model_client **client)
     *client = NULL;
 }
 
+void model_client_watch(struct model_client *client,
+                        void (*learned)(void *arg, const struct model_conf *model, const char *lessons), void *arg)
+{
+    client->learned = learned;
+    client->learned_arg = arg;
+}
+
+void model_recall(struct model_client *client, const struct model_conf *model, const char *lessons)
+{
+    struct endpoint *ep = endpoint_get(client, model);
+    endpoint_recall(ep, model, lessons);
+    endpoint_put(&ep);
+}
+
 size_t model_budget(const struct model_client *client, const struct model_conf *model, const struct calibration *own)
 {
     static const struct calibration nothing = {.ratio = 0};

@@ -14,6 +14,8 @@ struct model_client {
     struct practice practice;
     struct endpoint *endpoints; /* by the model's name: endpoint.h */
     struct completion *completions;
+    void (*learned)(void *arg, const struct model_conf *model, const char *lessons); /* NULL: nobody keeps them */
+    void *learned_arg;
     struct ping *pings;
 };
 

@@ -542,14 +542,10 @@ static int64_t said(int64_t tokens)
 static bool adapt(struct leg *l, const struct attempt_end *end)
 {
     struct endpoint *ep = l->choice->ep;
-    struct buf learned;
     if (l->lessons == LESSONS_MAX || !quirk_learn(&ep->quirks, l->choice->model, end->failure))
         return false;
     l->lessons++;
-    buf_init(&learned, ERR_TEXT_BYTES);
-    quirk_describe(&learned, &ep->quirks, l->choice->model);
-    log_info(AREA, "model %s: learned from a refusal: %s", ep->name, buf_str(&learned));
-    buf_free(&learned);
+    endpoint_learned(ep, l->choice->model);
     ask(l);
     return true;
 }

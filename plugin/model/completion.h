@@ -105,6 +105,13 @@ void model_ping(struct model_client *client, const struct model_conf *model,
  * answer, as far as is known by now; SIZE_MAX: nothing is. own: of the conversation, or NULL. */
 size_t model_budget(const struct model_client *client, const struct model_conf *model, const struct calibration *own);
 
+/* What a model's refusals taught, as a text that can be kept over restarts:
+ * learned() hears all of it whenever there is more. A text that was made with
+ * another server or model under that name teaches nothing. */
+void model_client_watch(struct model_client *client,
+                        void (*learned)(void *arg, const struct model_conf *model, const char *lessons), void *arg);
+void model_recall(struct model_client *client, const struct model_conf *model, const char *lessons);
+
 /* How a model does, for /status. */
 struct model_state {
     bool avoided;              /* its server kept failing: the next model is asked instead */

@@ -67,12 +67,17 @@ static void add_part(struct buf *b, const char *text)
     buf_add(b, text ? text : "", text ? strlen(text) + 1 : 1);
 }
 
+static void add_server(struct buf *b, const struct model_conf *m)
+{
+    add_part(b, m->practice ? "practice" : m->base_url);
+    add_part(b, m->model);
+}
+
 static void fingerprint(char print[65], const struct model_conf *m)
 {
     struct buf b;
     buf_init(&b, PRINT_BYTES_MAX);
-    add_part(&b, m->practice ? "practice" : m->base_url);
-    add_part(&b, m->model);
+    add_server(&b, m);
     for (int i = 0; i < endpoint_keys(m); i++)
         add_part(&b, endpoint_key(m, i) ? secret_reveal(endpoint_key(m, i)) : NULL);
     sha256_hex(print, buf_str(&b), b.len);
@@ -395,6 +400,48 @@ void endpoint_abandon(struct endpoint *ep, struct endpoint_place *p)
 void endpoint_answered(struct endpoint *ep, int64_t tokens)
 {
     ep->answer_tokens += (tokens - ep->answer_tokens) / ANSWERS_AVERAGED;
+}
+
+/* --- lessons --- */
+
+/* What they hold for, which is no secret: they are written to the disk. */
+static void learned_from(char print[65], const struct model_conf *m)
+{
+    static const char *const apis[] = {"chat", "completions", "azure", "practice"};
+    struct buf b;
+    buf_init(&b, PRINT_BYTES_MAX);
+    add_server(&b, m);
+    add_part(&b, apis[m->api]);
+    sha256_hex(print, buf_str(&b), b.len);
+    buf_free(&b);
+}
+
+void endpoint_learned(const struct endpoint *ep, const struct model_conf *m)
+{
+    struct model_client *client = ep->client;
+    struct buf text;
+    char print[65];
+    buf_init(&text, ERR_TEXT_BYTES);
+    quirk_describe(&text, &ep->quirks, m);
+    log_info(AREA, "model %s: learned from a refusal: %s", ep->name, buf_str(&text));
+    buf_free(&text);
+    if (!client->learned || ep->detached)
+        return;
+    buf_init(&text, sizeof print + QUIRK_TEXT_BYTES_MAX);
+    learned_from(print, m);
+    buf_addf(&text, "%s ", print);
+    quirk_write(&text, &ep->quirks);
+    client->learned(client->learned_arg, m, buf_str(&text));
+    buf_free(&text);
+}
+
+void endpoint_recall(struct endpoint *ep, const struct model_conf *m, const char *lessons)
+{
+    char print[65];
+    learned_from(print, m);
+    size_t len = strlen(print);
+    if (strncmp(lessons, print, len) == 0 && lessons[len] == ' ')
+        quirk_read(&ep->quirks, lessons + len + 1);
 }
 
 bool endpoint_tell(struct endpoint *ep)

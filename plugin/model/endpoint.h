@@ -89,6 +89,10 @@ void endpoint_bad(struct endpoint *ep, struct endpoint_place *p, const struct fa
 void endpoint_abandon(struct endpoint *ep, struct endpoint_place *p); /* cancelled: says nothing */
 void endpoint_answered(struct endpoint *ep, int64_t tokens);         /* what answers have, for what the next may */
 
+/* Its quirks have changed: tells the log, and whoever keeps them. m: of the request. */
+void endpoint_learned(const struct endpoint *ep, const struct model_conf *m);
+void endpoint_recall(struct endpoint *ep, const struct model_conf *m, const char *lessons); /* model_recall() */
+
 /* Is it time for another line in the log about its failing? Once in ENDPOINT_TELL_MS. */
 bool endpoint_tell(struct endpoint *ep);
 

@@ -407,6 +407,73 @@ bool quirk_alternate(const struct quirks *q)
     return q && q->alternate;
 }
 
+/* --- kept --- */
+
+static const char field_word[] = "field:", role_word[] = "role:", names_word[] = "names", turns_word[] = "turns";
+static const char *const format_words[] = {
+    [FORMAT_CONFIGURED] = "format:configured", [FORMAT_JSON_OBJECT] = "format:json_object", [FORMAT_NONE] = "format:none"};
+
+static void add_word(struct buf *out, const char *kind, const char *word)
+{
+    buf_addf(out, "%s%s%s", out->len ? " " : "", kind, word);
+}
+
+void quirk_write(struct buf *text, const struct quirks *q)
+{
+    struct buf out;
+    buf_init(&out, QUIRK_TEXT_BYTES_MAX);
+    for (size_t i = 0; i < COUNT(members); i++)
+        if (q->dropped & (1U << i))
+            add_word(&out, "", members[i].name);
+    for (size_t i = 0; i < COUNT(fields); i++)
+        if (q->fields_refused & (1U << i))
+            add_word(&out, field_word, fields[i]);
+    for (size_t i = 0; i < COUNT(roles); i++)
+        if (q->roles_refused & (1U << i))
+            add_word(&out, role_word, roles[i]);
+    if (q->format != FORMAT_CONFIGURED)
+        add_word(&out, "", format_words[q->format]);
+    if (q->no_names)
+        add_word(&out, "", names_word);
+    if (q->alternate)
+        add_word(&out, "", turns_word);
+    buf_adds(text, buf_str(&out));
+    buf_free(&out);
+}
+
+/* Is this word, of len bytes, made of kind and name? */
+static bool word_is(const char *word, size_t len, const char *kind, const char *name)
+{
+    size_t n = strlen(kind);
+    return len == n + strlen(name) && strncmp(word, kind, n) == 0 && strncmp(word + n, name, len - n) == 0;
+}
+
+static void read_word(struct quirks *q, const char *word, size_t len)
+{
+    for (size_t i = 0; i < COUNT(members); i++)
+        if (word_is(word, len, "", members[i].name))
+            q->dropped |= 1U << i;
+    for (size_t i = 0; i < COUNT(fields); i++)
+        if (word_is(word, len, field_word, fields[i]))
+            q->fields_refused |= (uint8_t)(1U << i);
+    for (size_t i = 0; i < COUNT(roles); i++)
+        if (word_is(word, len, role_word, roles[i]))
+            q->roles_refused |= (uint8_t)(1U << i);
+    for (size_t i = 0; i < COUNT(format_words); i++)
+        if (word_is(word, len, "", format_words[i]) && i > q->format)
+            q->format = (enum quirk_format)i;
+    q->no_names |= word_is(word, len, "", names_word);
+    q->alternate |= word_is(word, len, "", turns_word);
+}
+
+void quirk_read(struct quirks *q, const char *text)
+{
+    for (size_t len; *text; text += len + (text[len] == ' ')) {
+        len = strcspn(text, " ");
+        read_word(q, text, len);
+    }
+}
+
 /* --- for people --- */
 
 static void add_item(struct buf *out, size_t begin, const char *before_name, const char *name)

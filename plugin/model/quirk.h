@@ -15,6 +15,8 @@
 #include "plugin/base/buf.h"
 #include "plugin/model/failure.h"
 
+#define QUIRK_TEXT_BYTES_MAX 1024U /* of quirk_write() */
+
 enum quirk_format { FORMAT_CONFIGURED, FORMAT_JSON_OBJECT, FORMAT_NONE }; /* of response_format */
 
 struct quirks { /* zeroed: nothing learned */
@@ -38,6 +40,11 @@ enum system_role quirk_system_role(const struct quirks *q, const struct model_co
 enum quirk_format quirk_format(const struct quirks *q);
 bool quirk_no_names(const struct quirks *q);
 bool quirk_alternate(const struct quirks *q);
+
+/* Appends what was learned, to be kept: words, "" if nothing. quirk_read() adds
+ * them to what q has learned; words that it does not know are for another version. */
+void quirk_write(struct buf *out, const struct quirks *q);
+void quirk_read(struct quirks *q, const char *text);
 
 /* Appends what was learned, for the log and /status: "max_completion_tokens,
  * no temperature, role user"; "" if nothing. */

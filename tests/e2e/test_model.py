@@ -585,6 +585,21 @@ def test_too_long_is_shortened(make_daemon, run):
     run(scenario())
 
 
+def test_a_lesson_is_learned_once(make_daemon, run):
+    daemon = make_daemon()
+    refused = failing(400, param="seed", code="unsupported_parameter", message="Unsupported parameter: 'seed'")
+
+    async def scenario():
+        async with Model({"x": [refused, good, good]}) as model:
+            for i in range(2):
+                await start(daemon, model, "retries = 0; seed = 1;")
+                async with daemon.chat() as c:
+                    assert (await c.ask(str(i), "x"))["text"] == GOOD
+                await asyncio.to_thread(daemon.stop)
+            assert ["seed" in body for _, _, body in model.requests] == [True, False, False]
+    run(scenario())
+
+
 @pytest.mark.parametrize("kill", [False, True])
 def test_answer_once_over_a_restart(make_daemon, run, kill):
     """Interrupted in the middle: asked again after the start, one answer."""

@@ -669,6 +669,43 @@ static void test_quirk(void **state)
     assert_int_equal(requests(w, 0), 3);
 }
 
+static void on_learned(void *arg, const struct model_conf *model, const char *lessons)
+{
+    struct buf *kept = arg;
+    assert_string_equal(model->name, "a");
+    buf_reset(kept);
+    buf_adds(kept, lessons);
+}
+
+static void test_recall(void **state)
+{
+    struct world *w = *state;
+    static const char refusal[] = STATUS("400 x", "", "{\"error\":{\"message\":\"Unsupported parameter: 'seed'\"}}");
+    SERVE(w, 0, {.answer = refusal}, {.answer = SAYS("good")});
+    struct buf kept;
+    buf_init(&kept, 4096);
+    w->models[0].seed = 1;
+    model_client_watch(w->client, on_learned, &kept);
+    expect(ask(w), ERR_OK, "good", 0, 2);
+    assert_non_null(strstr(buf_str(&kept), " seed"));
+    for (int k = 0; k < 3; k++) { /* the same server; another one; another of its models: those taught nothing */
+        struct err e = ERR_INIT;
+        model_client_free(&w->client);
+        turns(w, 2);
+        assert_int_equal(model_client_new(w->loop, w->http, &w->client, &e), ERR_OK);
+        if (k == 1) {
+            scripted_free(w->servers[0]);
+            SERVE(w, 0, {.answer = SAYS("good")});
+        }
+        if (k == 2)
+            w->models[0].model = (char *)"newer";
+        model_recall(w->client, &w->models[0], buf_str(&kept));
+        expect(ask(w), ERR_OK, "good", 0, 1);
+        assert_true((strstr(scripted_last(w->servers[0]), "\"seed\":1") != NULL) == (k > 0));
+    }
+    buf_free(&kept);
+}
+
 #define TOO_LONG                                                                                          \
     STATUS("400 x", "", "{\"error\":{\"code\":400,\"type\":\"exceed_context_size_error\",\"message\":\"x\","  \
                         "\"n_prompt_tokens\":2000,\"n_ctx\":1024}}")
@@ -858,6 +895,7 @@ int main(void)
         TEST(test_should_retry),
         TEST(test_retry_budget),
         TEST(test_quirk),
+        TEST(test_recall),
         TEST(test_too_long),
         TEST(test_cannot_be_shorter),
         TEST(test_concurrent),

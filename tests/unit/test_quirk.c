@@ -36,6 +36,18 @@ static const char *learn(struct quirks *q, const struct model_conf *m, long stat
 #define EP(param, message) \
     "{\"error\":{\"message\":\"" message "\",\"type\":\"invalid_request_error\",\"param\":\"" param "\"}}"
 
+/* What is kept is what was learned. */
+static void check_kept(const struct quirks *q)
+{
+    struct quirks again = {0};
+    struct buf text;
+    buf_init(&text, QUIRK_TEXT_BYTES_MAX);
+    quirk_write(&text, q);
+    quirk_read(&again, buf_str(&text));
+    assert_memory_equal(&again, q, sizeof again);
+    buf_free(&text);
+}
+
 static void test_lessons(void **state)
 {
     (void)state;
@@ -123,6 +135,7 @@ static void test_lessons(void **state)
         const char *learned = learn(&q, &old_field, cases[i].status, cases[i].body);
         if (strcmp(learned, cases[i].learned) != 0)
             fail_msg("%s: \"%s\"", cases[i].body, learned);
+        check_kept(&q);
         int more = 0; /* a ladder may have one more step; then it ends */
         while (*learn(&q, &old_field, cases[i].status, cases[i].body))
             assert_true(++more < 2);
@@ -236,12 +249,32 @@ static void test_drops(void **state)
     assert_true(quirk_no_names(&q));
 }
 
+static void test_kept(void **state)
+{
+    (void)state;
+    static const struct quirks none = {0};
+    struct quirks all, q = {0};
+    memset(&all, 0, sizeof all);
+    all.dropped = (1U << 24) - 1;
+    all.fields_refused = 3;
+    all.roles_refused = 7;
+    all.format = FORMAT_NONE;
+    all.no_names = all.alternate = true;
+    check_kept(&all);
+    check_kept(&none);
+    quirk_read(&q, "tomorrow's word  field:  temperatur role:pope \x01");
+    assert_memory_equal(&q, &none, sizeof q);
+    quirk_read(&q, "format:none x temperature");
+    quirk_read(&q, "format:json_object"); /* never up again */
+    assert_true(q.format == FORMAT_NONE && quirk_drops(&q, "temperature"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lessons),         cmocka_unit_test(test_what_teaches_nothing),
         cmocka_unit_test(test_ladders),         cmocka_unit_test(test_nothing_learned),
-        cmocka_unit_test(test_drops),
+        cmocka_unit_test(test_drops),           cmocka_unit_test(test_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
