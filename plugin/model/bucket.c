@@ -51,21 +51,15 @@ void bucket_init(struct bucket *b, int64_t per_minute, int64_t now_ms)
 
 void bucket_resize(struct bucket *b, int64_t per_minute, int64_t now_ms)
 {
-    int64_t missing = capacity(b) - level_at(b, now_ms), closed = b->closed_until_ms;
+    int64_t missing = capacity(b) - level_at(b, now_ms);
     bucket_init(b, per_minute, now_ms);
-    b->closed_until_ms = closed;
     set_level(b, capacity(b) - missing, now_ms);
 }
 
 int64_t bucket_wait_ms(const struct bucket *b, int64_t amount, int64_t now_ms)
 {
-    int64_t closed = at_least(b->closed_until_ms - now_ms, 0);
-    if (!limited(b))
-        return closed;
-    int64_t missing = cost(b, amount) - level_at(b, now_ms);
-    if (missing <= 0)
-        return closed;
-    return at_least((missing + b->per_minute - 1) / b->per_minute, closed);
+    int64_t missing = limited(b) ? cost(b, amount) - level_at(b, now_ms) : 0;
+    return missing > 0 ? (missing + b->per_minute - 1) / b->per_minute : 0;
 }
 
 void bucket_take(struct bucket *b, int64_t amount, int64_t now_ms)
@@ -76,16 +70,6 @@ void bucket_take(struct bucket *b, int64_t amount, int64_t now_ms)
 void bucket_settle(struct bucket *b, int64_t taken, int64_t real, int64_t now_ms)
 {
     set_level(b, level_at(b, now_ms) + cost(b, taken) - cost(b, real), now_ms);
-}
-
-void bucket_lower(struct bucket *b, int64_t remaining, int64_t now_ms)
-{
-    set_level(b, at_most(level_at(b, now_ms), cost(b, remaining)), now_ms);
-}
-
-void bucket_close(struct bucket *b, int64_t ms, int64_t now_ms)
-{
-    b->closed_until_ms = at_least(b->closed_until_ms, now_ms + at_most(ms, BUCKET_CLOSED_MAX_MS));
 }
 
 int64_t bucket_level(const struct bucket *b, int64_t now_ms)

@@ -7,13 +7,11 @@
 #include <stdint.h>
 
 #define BUCKET_PER_MINUTE_MAX INT64_C(1000000000000) /* configured limits are cut to this */
-#define BUCKET_CLOSED_MAX_MS 3600000                 /* no server's word closes a bucket for longer */
 
 struct bucket {
     int64_t per_minute; /* 0: no limit of ours */
     int64_t level;      /* in 60,000ths, so that a millisecond adds a whole number */
     int64_t then_ms;    /* when it had that level */
-    int64_t closed_until_ms;
 };
 
 void bucket_init(struct bucket *b, int64_t per_minute, int64_t now_ms); /* full; per_minute <= 0: no limit */
@@ -26,11 +24,6 @@ int64_t bucket_wait_ms(const struct bucket *b, int64_t amount, int64_t now_ms);
 void bucket_take(struct bucket *b, int64_t amount, int64_t now_ms); /* goes into debt if it must */
 void bucket_settle(struct bucket *b, int64_t taken, int64_t real, int64_t now_ms); /* real 0: gives all back */
 
-/* What the server says. remaining: there is no more than that. */
-void bucket_lower(struct bucket *b, int64_t remaining, int64_t now_ms);
-/* There is nothing for so long, also where we have no limit. Never shortens. */
-void bucket_close(struct bucket *b, int64_t ms, int64_t now_ms);
-
-int64_t bucket_level(const struct bucket *b, int64_t now_ms); /* may be negative; for /status */
+int64_t bucket_level(const struct bucket *b, int64_t now_ms); /* may be negative */
 
 #endif
