@@ -15,7 +15,6 @@ struct policy {
     bool next_key;       /* another key of the model, at once */
     bool next_model;     /* the next model, once the above are used up */
     bool trips;          /* counts for the breaker: the server is not well */
-    bool server_fault;   /* not ours, not the operator's, not the person's: trying later helps */
     enum policy_key key; /* what becomes of the key */
     enum log_level log;  /* of the line about the answer that failed for it */
 };

@@ -13,15 +13,15 @@
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* Letters: a again, k next key, m next model, t trips, s server's fault; C cools, K kills the key. */
+/* Letters: a again, k next key, m next model, t trips; C cools, K kills the key. */
 static const struct {
     enum err_code code;
     const char *does;
     enum log_level log;
 } cases[] = {
-    {ERR_NET, "amts", LOG_WARN},       {ERR_TIMEOUT, "amts", LOG_WARN}, {ERR_OVERLOAD, "amts", LOG_WARN},
-    {ERR_SERVER, "amts", LOG_WARN},    {ERR_PROTO, "amts", LOG_WARN},   {ERR_EMPTY, "ams", LOG_WARN},
-    {ERR_RATE, "akmsC", LOG_WARN},     {ERR_BUSY, "ms", LOG_WARN},      {ERR_AUTH, "kmK", LOG_ERROR},
+    {ERR_NET, "amt", LOG_WARN},       {ERR_TIMEOUT, "amt", LOG_WARN}, {ERR_OVERLOAD, "amt", LOG_WARN},
+    {ERR_SERVER, "amt", LOG_WARN},    {ERR_PROTO, "amt", LOG_WARN},   {ERR_EMPTY, "am", LOG_WARN},
+    {ERR_RATE, "akmC", LOG_WARN},     {ERR_BUSY, "", LOG_ERROR},      {ERR_AUTH, "kmK", LOG_ERROR},
     {ERR_QUOTA, "kmK", LOG_ERROR},     {ERR_MODEL, "m", LOG_ERROR},     {ERR_PARAM, "m", LOG_ERROR},
     {ERR_INVALID, "m", LOG_ERROR},     {ERR_CONTEXT, "m", LOG_INFO},    {ERR_CONTENT, "", LOG_INFO},
     {ERR_TOO_LARGE, "", LOG_WARN},     {ERR_CANCELLED, "", LOG_DEBUG},  {ERR_OK, "", LOG_DEBUG},
@@ -36,8 +36,8 @@ static void test_table(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct policy *p = policy_of(cases[i].code);
         char does[8];
-        snprintf(does, sizeof does, "%s%s%s%s%s%s%s", p->again ? "a" : "", p->next_key ? "k" : "",
-                 p->next_model ? "m" : "", p->trips ? "t" : "", p->server_fault ? "s" : "",
+        snprintf(does, sizeof does, "%s%s%s%s%s%s", p->again ? "a" : "", p->next_key ? "k" : "",
+                 p->next_model ? "m" : "", p->trips ? "t" : "",
                  p->key == KEY_COOL ? "C" : "", p->key == KEY_KILL ? "K" : "");
         if (strcmp(does, cases[i].does) != 0 || p->log != cases[i].log)
             fail_msg("%s: %s, log %d", err_name(cases[i].code), does, (int)p->log);
@@ -49,7 +49,7 @@ static void test_sense(void **state)
     (void)state;
     for (int code = 0; code < ERR_COUNT; code++) {
         const struct policy *p = policy_of((enum err_code)code);
-        assert_true(!p->trips || (p->server_fault && p->again));
+        assert_true(!p->trips || p->again);
         assert_true(p->next_key == (p->key != KEY_KEEP)); /* the next one differs only if this one rests */
         assert_false(p->key == KEY_KILL && p->again);
     }
