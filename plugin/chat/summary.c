@@ -12,6 +12,7 @@
 #include "plugin/chat/bill.h"
 #include "plugin/chat/core.h"
 #include "plugin/model/tokens.h"
+#include "plugin/model/vocabularies.h"
 
 #define REQUEST_BYTES_MAX (2 * SUMMARY_KEPT_BYTES_MAX)
 #define ANSWER_BYTES_MAX (64U * 1024) /* the rest of a longer one is not looked at */
@@ -182,6 +183,7 @@ static void begin(struct summary *s, const struct bot_conf *bot)
         .text = on_text, .restart = on_restart, .done = on_done, .wasted = on_wasted
     };
     struct channel *ch = s->ch;
+    const struct vocabulary *v = vocabularies_get(ch->core->vocabularies, bot->summary_ref->vocabulary);
     struct notice_limit limit;
     s->config = config_ref(ch->core->config);
     write_messages(s);
@@ -192,8 +194,8 @@ static void begin(struct summary *s, const struct bot_conf *bot)
         .system = INSTRUCTION,
         .messages = buf_str(&s->messages),
         .messages_len = s->messages.len,
-        .tokens = tokens_estimate(INSTRUCTION, strlen(INSTRUCTION)) +
-                  tokens_estimate(buf_str(&s->messages), s->messages.len),
+        .tokens = tokens_count(v, INSTRUCTION, strlen(INSTRUCTION)) +
+                  tokens_count(v, buf_str(&s->messages), s->messages.len),
     };
     s->bill = bill_new(ch, s->config, bot, NULL);
     if (!bill_reserve(s->bill, &req.model, req.tokens, &limit)) {

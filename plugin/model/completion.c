@@ -449,12 +449,20 @@ static int64_t spent(const struct completion *c, const struct attempt_end *end)
     return answered ? (int64_t)(c->req.tokens + end->text_tokens) : 0;
 }
 
+/* A request is counted as its first model counts; what that comes to with a
+ * model of another vocabulary says nothing of how well we count for it. */
+static bool counted_alike(const struct model_conf *a, const struct model_conf *b)
+{
+    const char *of_a = a->vocabulary ? a->vocabulary : "", *of_b = b->vocabulary ? b->vocabulary : "";
+    return strcmp(of_a, of_b) == 0;
+}
+
 static void learn(struct leg *l, const struct attempt_end *end)
 {
     struct endpoint *ep = l->choice->ep;
     struct calibration *own = own_of(l->c, l->choice);
     int64_t answer = end->usage->known ? end->usage->completion_tokens : (int64_t)end->text_tokens;
-    if (end->usage->known && !l->form.more.len) {
+    if (end->usage->known && !l->form.more.len && counted_alike(l->choice->model, l->c->req.model)) {
         calibrate_learn(&ep->calibration, l->c->req.tokens, end->usage->prompt_tokens);
         if (own)
             calibrate_learn(own, l->c->req.tokens, end->usage->prompt_tokens);

@@ -44,7 +44,7 @@ struct completion_request {
     const char *system;             /* content of the system message, JSON-escaped without quotes; "" or NULL: none */
     const char *messages;           /* the rest: a JSON array. All texts are borrowed until done, cancelled or shorten() */
     size_t messages_len;
-    size_t tokens;                  /* all of it by our own count, uncalibrated */
+    size_t tokens;                  /* all of it by our own count, with `model`'s vocabulary if it has one, uncalibrated */
     struct calibration *own;        /* of the conversation with `model`, to be read and taught; NULL: none. Borrowed as the
                                        texts are */
 };

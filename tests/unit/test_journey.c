@@ -727,6 +727,23 @@ static void test_too_long(void **state)
     assert_int_equal(a->shortened, 2);
 }
 
+/* How a fallback counts is learned only from what was counted its way. */
+static void test_learned_from_its_own_count(void **state)
+{
+    struct world *w = *state;
+    SERVE(w, 0, {.answer = STATUS("500 x", "", "")});
+    SERVE(w, 1, {.answer = USED("good", "2000", "2001")});
+    set_fallback(w, 0, 1);
+    w->models[1].context_tokens = 10000;
+    w->models[1].vocabulary = (char *)"b.vocab";
+    size_t before = model_budget(w->client, &w->models[1], NULL);
+    expect(ask(w), ERR_OK, "good", 1, 2);
+    assert_int_equal(model_budget(w->client, &w->models[1], NULL), before);
+    w->models[0].vocabulary = w->models[1].vocabulary;
+    expect(ask(w), ERR_OK, "good", 1, 2);
+    assert_true(model_budget(w->client, &w->models[1], NULL) < before);
+}
+
 static void test_cannot_be_shorter(void **state)
 {
     struct world *w = *state;
@@ -897,6 +914,7 @@ int main(void)
         TEST(test_quirk),
         TEST(test_recall),
         TEST(test_too_long),
+        TEST(test_learned_from_its_own_count),
         TEST(test_cannot_be_shorter),
         TEST(test_concurrent),
         TEST(test_requests_per_minute),
