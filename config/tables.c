@@ -284,7 +284,8 @@ const struct setting bot_settings[] = {
       .help = "And how many tokens of them at most, by estimate." },
     { "summary_model", SETTING_STRING, .offset = BOT(summary_model), .example = "default",
       .help = "The name of a model that puts older messages into a summary when there are more of them than that, so that "
-              "the bot still knows what they were about. If not set, they are forgotten." },
+              "the bot still knows what they were about. If not set, they are forgotten. What it costs counts for the limits of "
+              "channels, accounts and all, not for those of persons." },
     { "command_prefix", SETTING_STRING, .offset = BOT(command_prefix), .max = 16, .fallback = "/",
       .help = "What commands such as /help begin with; \"\" switches commands off." },
     { "commands", SETTING_STRINGS, .offset = BOT(commands), .max = 64, .fallback = "()", .check = check_command,

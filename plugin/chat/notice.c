@@ -66,8 +66,9 @@ static const char *const ERRORS[ERR_COUNT][LANG_COUNT] = {
                     "模型拒绝了请求，请联系管理员处理。" },
     [ERR_SERVER] = { "The model's server has a problem. Please try again in a few minutes; /retry asks the same question.",
                      "模型服务器出现故障，请过几分钟再试；发送 /retry 可重新提问。" },
-    [ERR_PROTO] = { "The model's server gave an answer that I cannot read. The operator has been told.",
-                    "模型服务器的回答无法识别，已通知管理员。" },
+    [ERR_PROTO] = { "The model gave an answer that I cannot use. Please try again in a few minutes; /retry asks the same "
+                    "question.",
+                    "模型的回答无法使用，请过几分钟再试；发送 /retry 可重新提问。" },
     [ERR_EMPTY] = { "The model gave no answer. Please put the question in another way.",
                     "模型没有给出回答，请换一种问法。" },
     [ERR_TOO_LARGE] = { "This is too long for me. Please send a shorter message.", "内容太长了，请发送短一些的消息。" },
@@ -85,7 +86,7 @@ static const char *const CLASSES[ERR_COUNT][LANG_COUNT] = {
     [ERR_MODEL] = { "no such model", "模型不存在" },
     [ERR_PARAM] = { "request refused", "请求被拒绝" },
     [ERR_SERVER] = { "server fault", "服务器故障" },
-    [ERR_PROTO] = { "unreadable answer", "回答无法识别" },
+    [ERR_PROTO] = { "unusable answer", "回答无法使用" },
     [ERR_EMPTY] = { "empty answer", "回答为空" },
 };
 
