@@ -87,6 +87,7 @@ static int retry_status(enum err_code code)
     case ERR_NET:
     case ERR_TIMEOUT:
     case ERR_SERVER:
+    case ERR_PROTO:
         return 503;
     default:
         return 0;

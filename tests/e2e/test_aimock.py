@@ -29,7 +29,7 @@ FIXTURES = [
      "truncateAfterChunks": 2},
     {"match": {"userMessage": "m"}, "response": {"content": "An answer."}},
 ]
-NOTICES = re.compile("/retry|another way|cannot read")  # every notice says what to do, or that the operator knows
+NOTICES = re.compile("/retry|another way")  # every notice says what to do
 
 
 def start(daemon, *models, bot="", log="debug"):

@@ -267,7 +267,8 @@ static void failures_of_the_model(void **state)
         const char *code;
     } cases[] = {
         { ERR_RATE, 429, "rate" },        { ERR_OVERLOAD, 503, "overload" }, { ERR_NET, 503, "net" },
-        { ERR_TIMEOUT, 503, "timeout" },  { ERR_SERVER, 503, "server" },     { ERR_QUOTA, 200, NULL },
+        { ERR_TIMEOUT, 503, "timeout" },  { ERR_SERVER, 503, "server" },     { ERR_PROTO, 503, "proto" },
+        { ERR_EMPTY, 200, NULL },         { ERR_QUOTA, 200, NULL },
         { ERR_CONTENT, 200, NULL },       { ERR_AUTH, 200, NULL },
     };
 
