@@ -395,7 +395,7 @@ const struct setting limit_settings[] = {
     { "period", SETTING_ENUM, .offset = LIMIT(period), .choices = period_names, .fallback = "day",
       .help = "A day and a month are those of the local calendar; a minute and an hour begin with the first message." },
     { "messages", SETTING_INT, .offset = LIMIT(messages), .max = 1e12, .fallback = "0", .example = "50",
-      .help = "How many answers; 0: no limit. Commands do not count." },
+      .help = "How many answers; 0: no limit. Commands and answers from answer_cache do not count." },
     { "tokens", SETTING_INT, .offset = LIMIT(tokens), .max = 1e15, .fallback = "0", .example = "100000",
       .help = "How many tokens, of prompts and answers; 0: no limit." },
     { "money", SETTING_STRING, .offset = LIMIT(money), .check = check_amount, .example = "0.50",

@@ -8,6 +8,11 @@
 
 #include "plugin/base/utf8.h"
 
+#define SECOND_MS INT64_C(1000)
+#define MINUTE_MS (60 * SECOND_MS)
+#define HOUR_MS (60 * MINUTE_MS)
+#define DAY_MS (24 * HOUR_MS)
+
 static const char *const NOTICES[NOTICE_COUNT][LANG_COUNT] = {
     [NOTICE_STOPPED] = { "Stopped.", "已停止。" },
     [NOTICE_STOP_DONE] = { "I have stopped.", "好的，已停止回答。" },
@@ -43,6 +48,7 @@ static const char *const NOTICES[NOTICE_COUNT][LANG_COUNT] = {
                            "我是 %s。直接给我发消息即可；在群里请 @%s。还可以使用这些命令：" },
 };
 
+/* %s: how long to wait. */
 static const char *const ERRORS[ERR_COUNT][LANG_COUNT] = {
     [ERR_TIMEOUT] = { "The model took too long to answer. Please try again in a moment; /retry asks the same question.",
                       "模型响应超时，请稍后再试；发送 /retry 可重新提问。" },
@@ -52,10 +58,10 @@ static const char *const ERRORS[ERR_COUNT][LANG_COUNT] = {
                    "模型拒绝了机器人的密钥，请联系管理员处理。" },
     [ERR_QUOTA] = { "The bot's account with the model is used up. Only the operator can mend that.",
                     "机器人的模型账户额度已用完，请联系管理员处理。" },
-    [ERR_RATE] = { "The model is getting too many questions right now. Please wait a minute, then send /retry.",
-                   "当前提问过多，请等一分钟后发送 /retry 重试。" },
-    [ERR_OVERLOAD] = { "The model is overloaded. Please wait a minute, then send /retry.",
-                       "模型当前过载，请等一分钟后发送 /retry 重试。" },
+    [ERR_RATE] = { "The model is getting too many questions right now. Please wait %s, then send /retry.",
+                   "当前提问过多，请等%s后发送 /retry 重试。" },
+    [ERR_OVERLOAD] = { "The model is overloaded. Please wait %s, then send /retry.",
+                       "模型当前过载，请等%s后发送 /retry 重试。" },
     [ERR_CONTEXT] = { "This conversation is too long for the model. /reset starts a new one.",
                       "对话太长，超出模型限制。发送 /reset 可开始新的对话。" },
     [ERR_CONTENT] = { "The model's content filter refused this. Please put it in another way.",
@@ -113,11 +119,38 @@ const char *notice_text(enum notice n, enum language lang)
     return NOTICES[n][lang];
 }
 
-const char *notice_error(enum err_code code, enum language lang)
+/* "a minute", "about 2 hours". */
+static void add_wait(struct buf *out, int64_t ms, enum language lang)
 {
-    const char *text = ERRORS[code][lang];
-    return text ? text : lang == LANG_ZH ? "出了点问题，请稍后再试；发送 /retry 可重新提问。"
-                                         : "Something went wrong. Please try again; /retry asks the same question.";
+    static const struct {
+        int64_t from_ms, unit_ms;
+        const char *name[LANG_COUNT];
+    } units[] = {
+        { 3 * DAY_MS / 2, DAY_MS, { "days", "天" } },
+        { 3 * HOUR_MS / 2, HOUR_MS, { "hours", "小时" } },
+        { 3 * MINUTE_MS / 2, MINUTE_MS, { "minutes", "分钟" } },
+    };
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (ms > units[i].from_ms) {
+            buf_addf(out, "%s %" PRId64 " %s", lang == LANG_ZH ? "约" : "about",
+                     (ms + units[i].unit_ms - 1) / units[i].unit_ms, units[i].name[lang]);
+            return;
+        }
+    buf_adds(out, lang == LANG_ZH ? "一分钟" : "a minute");
+}
+
+void notice_error(struct buf *out, enum err_code code, int64_t again_ms, enum language lang)
+{
+    const char *text = ERRORS[code][lang], *wait;
+    if (!text)
+        text = lang == LANG_ZH ? "出了点问题，请稍后再试；发送 /retry 可重新提问。"
+                               : "Something went wrong. Please try again; /retry asks the same question.";
+    wait = strstr(text, "%s");
+    buf_add(out, text, wait ? (size_t)(wait - text) : strlen(text));
+    if (wait) {
+        add_wait(out, again_ms, lang);
+        buf_adds(out, wait + strlen("%s"));
+    }
 }
 
 const char *notice_class(enum err_code code, enum language lang)
@@ -127,8 +160,6 @@ const char *notice_class(enum err_code code, enum language lang)
 }
 
 /* --- limits --- */
-#define SECOND_MS 1000
-
 static const char *const PERIODS[][LANG_COUNT] = {
     [LIMIT_MINUTE] = { "this minute", "这一分钟" },
     [LIMIT_HOUR] = { "this hour", "这一小时" },

@@ -41,7 +41,8 @@ enum notice {
     NOTICE_COUNT
 };
 const char *notice_text(enum notice n, enum language lang);
-const char *notice_error(enum err_code code, enum language lang);
+/* Appends why there is no answer. again_ms: when asking again may help, as far as is known; else -1. */
+void notice_error(struct buf *out, enum err_code code, int64_t again_ms, enum language lang);
 const char *notice_class(enum err_code code, enum language lang); /* what went wrong in two or three words, for /status */
 
 /* That a limit is used up, and when it goes on. Never how much money it is. */

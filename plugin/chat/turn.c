@@ -210,9 +210,14 @@ static void end_with_notice(struct turn *t, const char *text, const char *finish
     ending_start(end);
 }
 
-static void end_without_answer(struct turn *t, enum finish_reason finish, const struct err *why)
+/* again_ms: as for notice_error(). */
+static void end_without_answer(struct turn *t, enum finish_reason finish, const struct err *why, int64_t again_ms)
 {
-    end_with_notice(t, notice_error(why->code, channel_language(t->ch, t->lead)), finish_name(finish), why);
+    struct buf notice;
+    buf_init(&notice, NOTICE_BYTES_MAX);
+    notice_error(&notice, why->code, again_ms, channel_language(t->ch, t->lead));
+    end_with_notice(t, buf_str(&notice), finish_name(finish), why);
+    buf_free(&notice);
 }
 
 /* The text so far with `mark` behind it. */
@@ -377,7 +382,7 @@ static void remember(const struct turn *t, const struct completion_result *r)
         cache_put(cache, t->key, t->text.data, t->text.len, clock_mono_ms());
 }
 
-static void on_failure(struct turn *t, const struct err *e)
+static void on_failure(struct turn *t, const struct err *e, int64_t again_ms)
 {
     log_write(policy_of(e->code)->log, "turn", "%s: no answer: %s: %s", t->ch->name, err_name(e->code), e->text);
     if (t->shown && t->text.len && !t->restarted) {
@@ -385,7 +390,7 @@ static void on_failure(struct turn *t, const struct err *e)
         snprintf(mark, sizeof(mark), "\n\n%s", notice_text(NOTICE_INTERRUPTED, channel_language(t->ch, t->lead)));
         end_with_text(t, finish_name(FINISH_ERROR), mark, NULL);
     } else {
-        end_without_answer(t, FINISH_ERROR, e);
+        end_without_answer(t, FINISH_ERROR, e, again_ms);
     }
 }
 
@@ -406,11 +411,11 @@ static void on_done(void *arg, const struct completion_result *r, const struct e
     if (r->usage.known)
         format_usage(&r->usage, usage, sizeof(usage));
     if (e->code) {
-        on_failure(t, e);
+        on_failure(t, e, r->again_ms);
     } else if (r->finish == FINISH_CONTENT_FILTER) {
-        end_without_answer(t, r->finish, &filtered);
+        end_without_answer(t, r->finish, &filtered, -1);
     } else if (!t->text.len) {
-        end_without_answer(t, FINISH_ERROR, &empty);
+        end_without_answer(t, FINISH_ERROR, &empty, -1);
     } else {
         remember(t, r);
         end_with_text(t, finish_name(r->finish), r->finish == FINISH_LENGTH ? LENGTH_MARK : "", *usage ? usage : NULL);
@@ -576,7 +581,7 @@ static void ask(struct turn *t)
     if (buf_error(&t->system) || buf_error(&t->messages)) {
         struct err why;
         err_set(&why, ERR_TOO_LARGE, "the request to the model would be over %u bytes", PROMPT_BYTES_MAX);
-        end_without_answer(t, FINISH_ERROR, &why);
+        end_without_answer(t, FINISH_ERROR, &why, -1);
         return;
     }
     if (answer_again(t) || !reserve(t, req.tokens))

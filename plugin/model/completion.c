@@ -61,6 +61,7 @@ struct completion {
     int64_t failed_ms; /* when the first request failed; 0: none did */
     struct err e;      /* why there is no answer, so far */
     struct choice *failed;
+    int64_t again_ms;  /* what the last failure said of that; -1: nothing */
     int attempts;
     bool shown;        /* the handler holds text */
     bool shortened, hedged, over;
@@ -185,6 +186,7 @@ static void finish(struct completion *c, const struct choice *choice, const stru
         .model = choice->model,
         .attempts = c->attempts,
         .hedged = c->hedged,
+        .again_ms = e->code == ERR_OK ? -1 : c->again_ms,
     };
     if (end)
         snprintf(r.request_id, sizeof r.request_id, "%s", end->id);
@@ -492,6 +494,7 @@ static void miss(struct leg *l, const struct attempt_end *end)
     err_set(&c->e, ERR_PROTO, "model %s: the answer is not of the form that response_format asks for",
             l->choice->model->name);
     c->failed = l->choice;
+    c->again_ms = -1;
     move_on(l, end);
 }
 
@@ -620,6 +623,7 @@ static void fail(struct leg *l, const struct attempt_end *end)
     waste(c, l->choice, end);
     c->e = end->failure->err;
     c->failed = l->choice;
+    c->again_ms = pause_asked(end);
     if (c->failed_ms == 0)
         c->failed_ms = clock_mono_ms();
     set_state(l, LEG_OFF);
@@ -684,6 +688,7 @@ struct completion *completion_start(struct model_client *client, const struct co
     c->req = *req;
     c->handler = *handler;
     c->arg = arg;
+    c->again_ms = -1;
     if (req->config)
         c->req.config = config_ref(req->config);
     choose_all(c);

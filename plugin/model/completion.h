@@ -60,6 +60,7 @@ struct completion_result {
     char request_id[80];            /* the server's (x-request-id, else the answer's id), "" if none */
     int attempts;                   /* requests made; 0 if none could be */
     bool hedged;                    /* another model was asked too */
+    int64_t again_ms;               /* how long the server that failed last wants to be left alone; -1: it did not say */
 };
 
 struct completion_handler {

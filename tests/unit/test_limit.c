@@ -596,6 +596,52 @@ static void test_notices(void **state)
     set_zone(NULL);
 }
 
+static void test_waits(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t again_ms;
+        const char *en, *zh;
+    } cases[] = {
+        { -1, "a minute", "一分钟" },
+        { 0, "a minute", "一分钟" },
+        { 90000, "a minute", "一分钟" },
+        { 90001, "about 2 minutes", "约 2 分钟" },
+        { 90 * MINUTE_MS, "about 90 minutes", "约 90 分钟" },
+        { 90 * MINUTE_MS + 1, "about 2 hours", "约 2 小时" },
+        { 36 * HOUR_MS, "about 36 hours", "约 36 小时" },
+        { 36 * HOUR_MS + 1, "about 2 days", "约 2 天" },
+        { 365 * DAY_MS, "about 365 days", "约 365 天" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct buf out, expected;
+        buf_init(&out, 4096);
+        buf_init(&expected, 4096);
+        notice_error(&out, ERR_OVERLOAD, cases[i].again_ms, LANG_EN);
+        notice_error(&out, ERR_RATE, cases[i].again_ms, LANG_ZH);
+        buf_addf(&expected, "The model is overloaded. Please wait %s, then send /retry.当前提问过多，请等%s后发送 /retry 重试。",
+                 cases[i].en, cases[i].zh);
+        assert_string_equal(buf_str(&out), buf_str(&expected));
+        buf_free(&out);
+        buf_free(&expected);
+    }
+}
+
+/* Whatever went wrong, people read a sentence. */
+static void test_every_error_has_a_notice(void **state)
+{
+    (void)state;
+    for (int code = 0; code < ERR_COUNT; code++)
+        for (int lang = 0; lang < LANG_COUNT; lang++) {
+            struct buf out;
+            buf_init(&out, 4096);
+            notice_error(&out, (enum err_code)code, -1, (enum language)lang);
+            assert_true(out.len > 20 && !strchr(buf_str(&out), '%'));
+            assert_true(strlen(notice_class((enum err_code)code, (enum language)lang)) > 5);
+            buf_free(&out);
+        }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -626,6 +672,8 @@ int main(void)
         TEST(test_many_people),
         TEST(test_left),
         TEST(test_notices),
+        TEST(test_waits),
+        TEST(test_every_error_has_a_notice),
     };
     return cmocka_run_group_tests_name("limit", tests, NULL, NULL);
 }
