@@ -413,32 +413,29 @@ static const char field_word[] = "field:", role_word[] = "role:", names_word[] =
 static const char *const format_words[] = {
     [FORMAT_CONFIGURED] = "format:configured", [FORMAT_JSON_OBJECT] = "format:json_object", [FORMAT_NONE] = "format:none"};
 
-static void add_word(struct buf *out, const char *kind, const char *word)
+static void add_word(struct buf *out, size_t begin, const char *kind, const char *word)
 {
-    buf_addf(out, "%s%s%s", out->len ? " " : "", kind, word);
+    buf_addf(out, "%s%s%s", out->len > begin ? " " : "", kind, word);
 }
 
-void quirk_write(struct buf *text, const struct quirks *q)
+void quirk_write(struct buf *out, const struct quirks *q)
 {
-    struct buf out;
-    buf_init(&out, QUIRK_TEXT_BYTES_MAX);
+    size_t begin = out->len;
     for (size_t i = 0; i < COUNT(members); i++)
         if (q->dropped & (1U << i))
-            add_word(&out, "", members[i].name);
+            add_word(out, begin, "", members[i].name);
     for (size_t i = 0; i < COUNT(fields); i++)
         if (q->fields_refused & (1U << i))
-            add_word(&out, field_word, fields[i]);
+            add_word(out, begin, field_word, fields[i]);
     for (size_t i = 0; i < COUNT(roles); i++)
         if (q->roles_refused & (1U << i))
-            add_word(&out, role_word, roles[i]);
+            add_word(out, begin, role_word, roles[i]);
     if (q->format != FORMAT_CONFIGURED)
-        add_word(&out, "", format_words[q->format]);
+        add_word(out, begin, "", format_words[q->format]);
     if (q->no_names)
-        add_word(&out, "", names_word);
+        add_word(out, begin, "", names_word);
     if (q->alternate)
-        add_word(&out, "", turns_word);
-    buf_adds(text, buf_str(&out));
-    buf_free(&out);
+        add_word(out, begin, "", turns_word);
 }
 
 /* Is this word, of len bytes, made of kind and name? */

@@ -48,8 +48,8 @@ static void begin(struct fixture *f, struct limit_conf *v, size_t n)
 {
     *f = (struct fixture){ .config = { .limits = v, .n_limits = n, .prices = prices, .n_prices = COUNT(prices) } };
     f->limits = limits_new();
-    f->ask = (struct limit_ask){ .config = &f->config, .account = "web", .channel = "web:x", .person = "ann", .model = &dear, .messages = 1,
-                                 .prompt_tokens = 50, .now_ms = NOON };
+    f->ask = (struct limit_ask){ .config = &f->config, .account = "web", .channel = "web:x", .person = "ann", .model = &dear,
+                                 .messages = 1, .prompt_tokens = 50, .now_ms = NOON };
 }
 
 static void end(struct fixture *f)
