@@ -31,7 +31,7 @@ enum leg_state {
 struct choice {
     const struct model_conf *model;
     struct endpoint *ep;
-    bool avoided; /* it was not asked because it would probably fail */
+    bool avoided; /* it was not asked because it would probably fail, or was cut off for a rival: better than nobody */
 };
 
 /* The asking of one model after the other until one answers. */
@@ -321,7 +321,7 @@ static void ask(struct leg *l)
         move_on(l, NULL);
 }
 
-/* Those who were only avoided are better than nobody. False: there is none. */
+/* Those who were only avoided are asked all the same. False: there is none. */
 static bool force(struct completion *c)
 {
     bool any = false;
@@ -406,6 +406,7 @@ static void win(struct leg *l)
     if (loser->state == LEG_ASKING)
         waste(l->c, loser->choice, NULL);
     stop(loser);
+    loser->choice->avoided = true;
 }
 
 /* --- what an attempt gives --- */

@@ -553,6 +553,22 @@ static void test_hedge(void **state)
     assert_int_equal(metric_model_get(METRIC_MODEL_HEDGES, "a"), 1);
 }
 
+/* The one that was cut off is better than nobody when the faster one breaks. */
+static void test_hedge_breaks(void **state)
+{
+    struct world *w = *state;
+    SERVE(w, 0, {.answer = SSE ": nothing to say\n\n", .after = AFTER_KEEP}, {.answer = SAYS("good")});
+    SERVE(w, 1, {.answer = SSE DELTA("half")});
+    set_fallback(w, 0, 1);
+    w->models[0].hedge_after = 3000;
+    struct asked *a = start(w, 0, "web:x", ECHO("x"));
+    pass(w, 3100);
+    finish(w, a);
+    expect(a, ERR_OK, "good", 0, 3);
+    assert_true(requests(w, 0) == 2 && requests(w, 1) == 1);
+    assert_int_equal(a->restarts, 1);
+}
+
 static void test_hedge_is_not_needed(void **state)
 {
     struct world *w = *state;
@@ -906,6 +922,7 @@ int main(void)
         TEST(test_only_key_dead),
         TEST(test_reload),
         TEST(test_hedge),
+        TEST(test_hedge_breaks),
         TEST(test_hedge_is_not_needed),
         TEST(test_first_wins),
         TEST(test_both_fail),
