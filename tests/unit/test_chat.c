@@ -1194,6 +1194,23 @@ static void answers_under_way_are_reserved(void **state)
     world_free(w);
 }
 
+static void a_stopped_answer_gives_back_what_it_held(void **state)
+{
+    (void)state;
+    struct world *w = world_new(&(struct setup){ .caps = STORED, .file = "limits = ( { tokens = 1500; } );\n" });
+    say_as(w, "c", "alice", "1", "#sleep 60000", true);
+    wait_for(w, "ack", 1);
+    say_as(w, "d", "alice", "2", "#echo a", true); /* 1000 are reserved for each answer */
+    wait_for(w, "final", 1);
+    assert_int_equal(nth(w, "final", 0)->error, ERR_RATE);
+    say_as(w, "c", "alice", "3", "/stop", true);
+    wait_for(w, "final", 3);
+    say_as(w, "d", "alice", "4", "#echo b", true);
+    wait_for(w, "final", 4);
+    assert_string_equal(nth(w, "final", 3)->text, "b");
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1231,6 +1248,7 @@ int main(void)
         cmocka_unit_test(limits_hold_over_a_restart),
         cmocka_unit_test(another_model_answers_without_a_word),
         cmocka_unit_test(answers_under_way_are_reserved),
+        cmocka_unit_test(a_stopped_answer_gives_back_what_it_held),
         cmocka_unit_test(doubt_is_settled_as_configured),
         cmocka_unit_test(a_part_that_is_refused_for_good_says_why),
     };
