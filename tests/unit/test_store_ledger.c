@@ -66,6 +66,22 @@ static void test_comes_with_the_answer(void **state)
                         "51webweb:xannbmgpt100,40,10,20,5,1000USD0{\"prompt_tokens\":100}");
 }
 
+/* An answer that took several requests. */
+static void test_several_rows(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    const struct store_usage rows[] = { usage(5, "ann", "first"), usage(6, NULL, "second") };
+    const struct store_count counts[] = { { "a", 1, 2, 3, 4, 5 }, { "b", 6, 7, 8, 9, 10 } };
+    const struct store_part parts[] = { { "t1", "one" }, { "t2", "two" } };
+    struct store_msg answer = { .seq = 2, .kind = STORE_BOT, .turn = 1, .id = "m", .text = "one two" };
+    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_ANSWERED, .answer = &answer, .parts = parts,
+                               .n_parts = 2, .bill = { rows, 2, counts, 2 } };
+    assert_int_equal(fx_finish_full(f, &in), ERR_OK);
+    assert_string_equal(fx_sql(f, "SELECT group_concat(time_ms || model || turn) FROM ledger"), "5first1,6second1");
+    assert_string_equal(fx_sql(f, "SELECT group_concat(key || messages || tokens || money) FROM count"), "a345,b8910");
+}
+
 static void test_what_may_be_missing(void **state)
 {
     struct fixture *f = *state;
@@ -321,6 +337,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_comes_with_the_answer),
+        TEST(test_several_rows),
         TEST(test_what_may_be_missing),
         TEST(test_sums),
         TEST(test_bounds),
