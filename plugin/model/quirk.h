@@ -46,7 +46,7 @@ bool quirk_alternate(const struct quirks *q);
 void quirk_write(struct buf *out, const struct quirks *q);
 void quirk_read(struct quirks *q, const char *text);
 
-/* Appends what was learned, for the log and /status: "max_completion_tokens,
+/* Appends what was learned, for the log: "max_completion_tokens,
  * no temperature, role user"; "" if nothing. */
 void quirk_describe(struct buf *out, const struct quirks *q, const struct model_conf *m);
 
