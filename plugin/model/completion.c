@@ -603,8 +603,8 @@ static bool repeat(struct leg *l, const struct attempt_end *end)
     int64_t asked = pause_asked(end), since = clock_mono_ms() - c->failed_ms;
     if (should_retry == 0)
         return false;
-    if (should_retry == 1 && !policy_of(code)->again)
-        code = ERR_OVERLOAD; /* which is */
+    if (should_retry == 1 && code != ERR_QUOTA && !policy_of(code)->again) /* used up stays used up */
+        code = ERR_OVERLOAD; /* which is asked again */
     int64_t ms = retry_next(&l->retry, code, asked, random_unit());
     if (ms == RETRY_GIVE_UP || since + ms > l->choice->model->retry_budget)
         return false;

@@ -645,6 +645,8 @@ static void test_should_retry(void **state)
         {STATUS("400 x", "", ""), 1},
         {STATUS("429 x", "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 20ms\r\n", ""), 2},
         {STATUS("429 x", "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 61s\r\n", ""), 1},
+        {STATUS("429 x", "x-should-retry: true\r\nretry-after-ms: 5\r\n", /* and that is the key's end */
+                "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"x\"}}"), 1},
     };
     struct world *w = *state;
     w->models[0].retries = 1;
