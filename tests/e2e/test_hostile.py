@@ -155,7 +155,7 @@ async def hostile_socket(daemon, dice, left):
             left[0] -= 1
             data = any_frame(dice)
             if dice.random() < 0.1:  # in pieces
-                middle = dice.randrange(len(data))
+                middle = dice.randrange(len(data) + 1)
                 await c.send(data[:middle])
                 await asyncio.sleep(0)
                 data = data[middle:]
