@@ -113,19 +113,20 @@ class Chat:
 
     # --- receiving ---
     async def until(self, condition, seconds=EVENT_SECONDS):
-        async def wait():
-            while True:
-                assert not self.problems, self.problems
-                found = condition()
-                if found:
-                    return found
-                if self.reader.done():
-                    raise ConnectionError(f"closed with {self.closed_with} while waiting; last: {self.frames[-3:]}")
-                self.changed.clear()
-                done = asyncio.ensure_future(self.changed.wait())
-                await asyncio.wait([done, self.reader], return_when=asyncio.FIRST_COMPLETED)
-                done.cancel()
-        return await asyncio.wait_for(wait(), seconds)
+        """Gives up when nothing at all came for that long: much may take longer."""
+        while True:
+            assert not self.problems, self.problems
+            found = condition()
+            if found:
+                return found
+            if self.reader.done():
+                raise ConnectionError(f"closed with {self.closed_with} while waiting; last: {self.frames[-3:]}")
+            self.changed.clear()
+            changed = asyncio.ensure_future(self.changed.wait())
+            done, _ = await asyncio.wait([changed, self.reader], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+            if not done:
+                raise TimeoutError(f"nothing came for {seconds} s; last: {self.frames[-3:]}")
 
     async def read(self):
         async for message in self.ws:
