@@ -30,6 +30,22 @@ void adapter_message(struct adapter *a, const struct msg_in *m)
     a->host->message(a->host_arg, a, m);
 }
 
+void adapter_withdrawn(struct adapter *a, const char *chat, const char *thread, const char *id, const char *sender)
+{
+    a->host->withdrawn(a->host_arg, a, chat, thread, id, sender);
+}
+
+void adapter_reaction(struct adapter *a, const char *chat, const char *thread, const char *platform_id,
+                      const char *sender, enum reaction what)
+{
+    a->host->reaction(a->host_arg, a, chat, thread, platform_id, sender, what);
+}
+
+void adapter_remark(struct adapter *a, const char *what, const char *text)
+{
+    a->host->remark(a->host_arg, a, what, text);
+}
+
 void adapter_sent(struct adapter *a, int64_t handle, const char *platform_id)
 {
     a->host->sent(a->host_arg, a, handle, platform_id);

@@ -39,6 +39,7 @@ enum adapter_caps {
     ADAPTER_IDEMPOTENT = 4,  /* the platform drops a repeat of the same msg_out.txn */
     ADAPTER_STORED = 8,      /* our own store is the platform: what is on disk is delivered; no outbox */
     ADAPTER_FETCH = 16,      /* ops->fetch: can look whether a reply is there */
+    ADAPTER_REMOVE = 32,     /* a sent message can be taken back: ops->remove */
 };
 enum adapter_markup { MARKUP_MARKDOWN, MARKUP_PLAIN };
 enum text_unit { UNIT_BYTES, UNIT_POINTS };
@@ -53,6 +54,22 @@ struct adapter_facts {
 
 struct adapter;
 
+/* What a room calls itself; `channels` may match it, prompts may name it. */
+struct chat_about {
+    const char *name, *topic;   /* NULL: none */
+    const char *const *aliases; /* NULL-terminated, or NULL */
+};
+/* What a message asks of its own answer, on platforms where programs send for
+ * people. The host does what the bot's `wishes` allows and ignores the rest. */
+struct msg_wish {
+    const char *preset;   /* name of a preset, or NULL */
+    const char *prompt;   /* more for the system prompt, or NULL */
+    int max_tokens;       /* 0: as configured; never more than configured */
+    bool reset;           /* forget the conversation first */
+    bool silent;          /* keep it, do not answer */
+    bool answer;          /* answer though nobody addressed the bot */
+};
+
 /* A message from a person. */
 struct msg_in {
     const char *chat;        /* the platform's name of the room or conversation; not empty */
@@ -63,6 +80,11 @@ struct msg_in {
     const char *text;        /* valid UTF-8 is made by the host */
     size_t len;
     const char *reply_to;    /* id of the message it replies to, or NULL */
+    const char *quoted;      /* text of the message that reply_to names, if the platform tells; or NULL */
+    const char *quoted_name; /* who wrote it, or NULL */
+    const char *edits;       /* id of the sender's earlier message that this one replaces, or NULL */
+    const struct chat_about *about; /* NULL: nothing new */
+    const struct msg_wish *wish;    /* NULL: none */
     const char *lang;        /* the person's language if the platform tells: "en", "zh-CN"; or NULL */
     const char *position;    /* stream position that this message brings the account to, or NULL */
     int64_t time_ms;         /* wall clock of the platform, or 0: now */
@@ -123,11 +145,15 @@ struct adapter_ops {
     void (*edit)(struct adapter *a, const struct msg_out *m); /* it grew, or is final */
     void (*typing)(struct adapter *a, const char *chat, const char *thread, bool on);
     void (*fetch)(struct adapter *a, const struct msg_out *m); /* is it there? adapter_sent or adapter_send_failed(ERR_NOT_FOUND) */
+    void (*remove)(struct adapter *a, const struct msg_out *m); /* take platform_id back; completes as a send does */
     /* `warbler ping`, after init() and instead of start(): contact the platform
      * once, taking and sending nothing. adapter_online() or adapter_down()
      * follows from the loop, once, and no other up-call or service. NULL where
      * the platform is the daemon itself, which is asked how the account is. */
     void (*ping)(struct adapter *a);
+    /* Prints what the platform's administrator must install to let this account
+     * in (`warbler matrix-registration`); NULL: nothing of the kind. Before init(). */
+    enum err_code (*registration)(const struct account_conf *conf, struct buf *out, struct err *e);
     void (*stop)(struct adapter *a); /* leave in good order; adapter_stopped() follows from the loop. NULL: nothing to do */
     void (*fini)(struct adapter *a); /* free what priv holds; no callbacks after */
 };
@@ -151,6 +177,15 @@ void adapter_online(struct adapter *a);
 void adapter_down(struct adapter *a, const struct err *e, bool retry);
 void adapter_stopped(struct adapter *a);
 void adapter_message(struct adapter *a, const struct msg_in *m); /* accepted() follows from the loop */
+/* A person took a message back: what is not answered yet will not be, and an answer under way stops. */
+void adapter_withdrawn(struct adapter *a, const char *chat, const char *thread, const char *id, const char *sender);
+/* A person marked the bot's message `platform_id`. */
+enum reaction { REACTION_RETRY, REACTION_REMOVE };
+void adapter_reaction(struct adapter *a, const char *chat, const char *thread, const char *platform_id,
+                      const char *sender, enum reaction what);
+/* Something that the operator should know though the account works; /readyz, /status and `warbler ping` tell it.
+ * Same `what` again replaces; text NULL takes it back. */
+void adapter_remark(struct adapter *a, const char *what, const char *text);
 void adapter_sent(struct adapter *a, int64_t handle, const char *platform_id);
 void adapter_send_failed(struct adapter *a, int64_t handle, const struct err *e, bool retry, int64_t retry_after_ms);
 
@@ -197,6 +232,10 @@ struct adapter_host {
     void (*down)(void *host, struct adapter *a, const struct err *e, bool retry);
     void (*stopped)(void *host, struct adapter *a);
     void (*message)(void *host, struct adapter *a, const struct msg_in *m);
+    void (*withdrawn)(void *host, struct adapter *a, const char *chat, const char *thread, const char *id, const char *sender);
+    void (*reaction)(void *host, struct adapter *a, const char *chat, const char *thread, const char *platform_id,
+                     const char *sender, enum reaction what);
+    void (*remark)(void *host, struct adapter *a, const char *what, const char *text);
     void (*sent)(void *host, struct adapter *a, int64_t handle, const char *platform_id);
     void (*send_failed)(void *host, struct adapter *a, int64_t handle, const struct err *e, bool retry, int64_t retry_after_ms);
     void (*history)(void *host, struct adapter *a, const char *chat, const char *thread, int64_t after, int limit,

@@ -95,6 +95,26 @@ static void host_message(void *host, struct adapter *a, const struct msg_in *m)
     chat_message(d->chat, a, m);
 }
 
+static void host_withdrawn(void *host, struct adapter *a, const char *chat, const char *thread, const char *id,
+                           const char *sender)
+{
+    struct daemon *d = host;
+    chat_withdrawn(d->chat, a, chat, thread, id, sender);
+}
+
+static void host_reaction(void *host, struct adapter *a, const char *chat, const char *thread, const char *platform_id,
+                          const char *sender, enum reaction what)
+{
+    struct daemon *d = host;
+    chat_reaction(d->chat, a, chat, thread, platform_id, sender, what);
+}
+
+static void host_remark(void *host, struct adapter *a, const char *what, const char *text)
+{
+    struct daemon *d = host;
+    supervisor_on_remark(d->accounts, a, what, text);
+}
+
 static void host_sent(void *host, struct adapter *a, int64_t handle, const char *platform_id)
 {
     struct daemon *d = host;
@@ -141,6 +161,9 @@ static const struct adapter_host HOST = {
     .down = host_down,
     .stopped = host_stopped,
     .message = host_message,
+    .withdrawn = host_withdrawn,
+    .reaction = host_reaction,
+    .remark = host_remark,
     .sent = host_sent,
     .send_failed = host_send_failed,
     .history = host_history,

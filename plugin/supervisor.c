@@ -11,6 +11,7 @@
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
 #include "plugin/base/secret.h"
+#include "plugin/remark.h"
 
 enum account_state {
     ACCOUNT_FAILED,     /* cannot be helped by trying again */
@@ -30,6 +31,7 @@ struct account {
     struct err why;
     int64_t since_wall_ms, online_mono_ms;
     unsigned failures;
+    struct remark *remarks;
     struct timer timer; /* next start, or the end of patience while stopping */
 };
 
@@ -120,6 +122,7 @@ static void account_free(struct account *acc)
     s->env.gone(s->env.arg, &acc->a);
     acc->a.ops->fini(&acc->a);
     timer_cancel(&acc->timer);
+    remark_free_all(&acc->remarks);
     DL_DELETE(s->accounts, acc);
     free(acc->a.priv);
     config_unref(&acc->config);
@@ -301,6 +304,14 @@ void supervisor_on_stopped(struct supervisor *s, struct adapter *a)
         leave(acc);
 }
 
+void supervisor_on_remark(struct supervisor *s, struct adapter *a, const char *what, const char *text)
+{
+    struct account *acc = owner(a);
+    (void)s;
+    if (remark_set(&acc->remarks, what, text) && text)
+        log_warn("account", "%s: %s", a->conf->name, text);
+}
+
 static void add_time(struct buf *json, int64_t wall_ms)
 {
     char text[32];
@@ -326,6 +337,7 @@ bool supervisor_report(const struct supervisor *s, struct buf *json)
             buf_adds(json, ",\"reason\":");
             json_quote(json, acc->why.text);
         }
+        remark_report(acc->remarks, json);
         buf_addc(json, '}');
     }
     return all;

@@ -46,8 +46,10 @@ bool supervisor_online(const struct supervisor *s, const struct adapter *a);
 void supervisor_on_online(struct supervisor *s, struct adapter *a);
 void supervisor_on_down(struct supervisor *s, struct adapter *a, const struct err *e, bool retry);
 void supervisor_on_stopped(struct supervisor *s, struct adapter *a);
+void supervisor_on_remark(struct supervisor *s, struct adapter *a, const char *what, const char *text);
 
-/* Appends {"name":…,"ok":…,"since":…,"reason":…} per account, comma between; returns whether all are online. */
+/* Appends {"name":…,"ok":…,"since":…,"reason":…,"remarks":[…]} per account, comma between;
+ * returns whether all are online. */
 bool supervisor_report(const struct supervisor *s, struct buf *json);
 
 /* The pause before try number `failures` (from 0), with dice in [0,1). Pure. */

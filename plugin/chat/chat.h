@@ -50,6 +50,10 @@ void chat_online(struct chat *core, struct adapter *a);
 
 /* --- the adapters' host --- */
 void chat_message(struct chat *core, struct adapter *a, const struct msg_in *m);
+void chat_withdrawn(struct chat *core, struct adapter *a, const char *chat, const char *thread, const char *id,
+                    const char *sender);
+void chat_reaction(struct chat *core, struct adapter *a, const char *chat, const char *thread, const char *platform_id,
+                   const char *sender, enum reaction what);
 void chat_history(struct chat *core, struct adapter *a, const char *chat, const char *thread, int64_t after, int limit,
                   adapter_page_fn *fn, void *arg);
 void chat_answer(struct chat *core, struct adapter *a, const char *chat, const char *thread, int64_t seq,
