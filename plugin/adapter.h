@@ -103,14 +103,25 @@ struct msg_accepted {
     bool to_answer;      /* an answer or notice will follow, or did */
 };
 
-/* A message from the bot. The host sends final text only once (done), partial
- * text only where ADAPTER_EDIT is there. */
+/* A message from the bot. Where our store is the platform (ADAPTER_STORED),
+ * partial text comes in a send and edits with handle 0. Elsewhere a message has a
+ * handle and is sent whole; or, with ADAPTER_EDIT and one of ADAPTER_IDEMPOTENT
+ * and ADAPTER_FETCH, it may grow:
+ *  - a send with done false; adapter_sent() must tell platform_id, also for a
+ *    repeat that the platform drops, else it cannot grow nor be edited;
+ *  - edits with handle 0, which nobody waits for: one that comes too early for the
+ *    platform, or fails, is left out;
+ *  - an edit with done and a handle, again after a crash: it makes the text what it is.
+ * Events of one message must take effect in the order of the calls: the last
+ * edit waits for one that is on its way. Whatever platform_id adapter_sent() tells
+ * for an edit or a removal is not kept. */
 struct msg_out {
-    int64_t handle;       /* for adapter_sent(), adapter_send_failed(); 0: nobody waits (partial text) */
+    int64_t handle;       /* for adapter_sent(), adapter_send_failed(); 0: nobody waits */
     const char *chat, *thread;
-    const char *id;       /* the host's id of this message, "m", a number, "a": stable over restarts, unique in the chat */
-    const char *platform_id; /* what adapter_sent() said for the first part, for edit; NULL if not known */
-    const char *txn;      /* stable transaction id of this send */
+    const char *id;       /* the host's id of this message: stable over restarts, unique in the chat. Where ADAPTER_STORED
+                             "m", a number, "a" */
+    const char *platform_id; /* what adapter_sent() said for the send, for edit and remove; NULL if not known */
+    const char *txn;      /* transaction id of this very event; stable over restarts, but of partial edits */
     const char *text;     /* Markdown or plain, as the facts ask; whole text, also in edits */
     size_t len;
     int64_t seq;          /* place of this event in the conversation */

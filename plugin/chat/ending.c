@@ -33,6 +33,7 @@ static void free_ending(struct pending *link)
         free(*id);
     free(end->answers);
     free(end->reply_to);
+    free(end->first);
     free(end->text);
     free(end->usage);
     free(end->reason);
@@ -114,6 +115,30 @@ static void send_last(const struct ending *end)
         a->ops->send(a, &m);
 }
 
+/* A notice in place of an answer that is to be made anew leaves the old one alone, if it can. */
+static int64_t adopts(const struct ending *end)
+{
+    return end->untouched && end->notice ? 0 : end->adopts;
+}
+
+static void close_outbox(const struct ending *end)
+{
+    struct channel *ch = end->ch;
+    struct outbox_final f = {
+        .answer = end->seq,
+        .n_parts = end->n_parts,
+        .text = end->first,
+        .finish = end->finish,
+        .usage = end->usage,
+        .reply_to = end->reply_to,
+        .notice = end->notice,
+        .fresh = end->untouched && !adopts(end),
+    };
+    outbox_close(ch, end->lead, &f);
+    if (end->n_parts)
+        outbox_kick(ch->core);
+}
+
 static void stored(void *arg, const struct err *e)
 {
     struct ending *end = arg;
@@ -126,11 +151,12 @@ static void stored(void *arg, const struct err *e)
         count(end);
         bill_written(end->bill);
         send_last(end);
-        if (end->parts)
-            outbox_kick(ch->core);
+        close_outbox(end);
     } else if (e->code == ERR_EXISTS) {
         log_error("chat", "channel %s, message %" PRId64 " has its outcome already; the second one is dropped", ch->name,
                   end->lead);
+        end->dropped = true;
+        outbox_lost(ch, end->lead);
     } else {
         log_error("chat", "cannot write the answer to message %" PRId64 " of channel %s: %s; trying again", end->lead,
                   ch->name, e->text);
@@ -164,9 +190,14 @@ static void add_part(void *arg, const char *text, size_t len)
 
 static void split(struct parts *p)
 {
-    const struct adapter *a = p->end->ch->adapter;
+    struct ending *end = p->end;
+    const struct adapter *a = end->ch->adapter;
     if (a && !(a->ops->facts.caps & ADAPTER_STORED))
-        reply_split(p->end->text, strlen(p->end->text), a->ops->facts.text_limit, a->ops->facts.text_unit, add_part, p);
+        reply_split(end->text, strlen(end->text), a->ops->facts.text_limit, a->ops->facts.text_unit, add_part, p);
+    end->n_parts = p->n;
+    free(end->first);
+    end->first = p->n ? mem_dup(p->v[0].text) : NULL;
+    end->untouched = outbox_hold(end->ch, end->lead);
 }
 
 /* The number is drawn anew for each try: events that were written in the
@@ -206,9 +237,10 @@ static void attempt(void *arg)
         .supersedes = end->supersedes,
         .parts = parts->n ? parts->v : NULL,
         .n_parts = parts->n,
+        .untouched = end->untouched,
+        .adopts = adopts(end),
         .bill = bill_rows(end->bill),
     };
-    end->parts = parts->n > 0;
     ch->commits++;
     ch->core->commits++;
     store_finish(ch->core->env.store, &f, stored, end);
@@ -265,8 +297,10 @@ static void silenced(void *arg, const struct err *e)
         return;
     }
     struct question *q;
-    DL_FOREACH(s->list, q)
+    DL_FOREACH(s->list, q) {
         silence(ch, q);
+        outbox_lost(ch, q->seq);
+    }
     channel_unref(ch);
     pending_done(ch->core, &s->link);
 }

@@ -27,9 +27,13 @@ struct ending {
     enum err_code error;
     char *reason;            /* why it is no answer: store_finish; ours, or NULL */
     int64_t supersedes;      /* seq of the answer that it replaces in the prompt */
+    int64_t adopts;          /* seq of the answer whose messages on the platform it takes over; 0: none */
     int64_t accepted_ms;     /* for the latency metric */
     int64_t seq, limit;      /* private: of the try that is under way */
-    bool parts;              /* private: it goes through the outbox */
+    char *first;             /* private: the first part that goes through the outbox; NULL: none does */
+    size_t n_parts;          /* private */
+    bool untouched;          /* private: as in store_finish */
+    bool dropped;            /* in done: the message was decided otherwise, nothing was written */
     void (*done)(void *arg, const struct ending *end); /* on disk and sent; may be NULL */
     void *arg;
 };

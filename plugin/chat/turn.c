@@ -14,6 +14,7 @@
 #include "plugin/chat/cache.h"
 #include "plugin/chat/core.h"
 #include "plugin/chat/ending.h"
+#include "plugin/chat/outbox.h"
 #include "plugin/chat/prompt.h"
 #include "plugin/chat/quote.h"
 #include "plugin/chat/summary.h"
@@ -59,7 +60,9 @@ struct turn {
     struct buf thought, view;    /* what the model thinks; what people see, if that is more than the text */
     bool keep_thought;           /* above the answer */
     int64_t first_text_ms, next_edit_ms;
-    bool shown, restarted, cancelled, typing;
+    bool shown;                  /* events of it have left, where they need no outbox */
+    bool opened;                 /* a row of the outbox was asked for */
+    bool restarted, cancelled, typing;
     char id[ANSWER_ID_BYTES];
     struct defer flush;
     struct timer timer;          /* next try to bind; then "is typing"; then the next edit */
@@ -170,7 +173,8 @@ static void ended(void *arg, const struct ending *end)
 {
     struct turn *t = arg;
     struct channel *ch = t->ch;
-    update_history(ch, t, end);
+    if (!end->dropped)
+        update_history(ch, t, end);
     turn_free(t);
     turn_next(ch);
     summary_next(ch);
@@ -255,11 +259,31 @@ void turn_cancel(struct turn *t)
 }
 
 /* --- showing the answer while it grows --- */
-static bool grows_in_sight(const struct turn *t)
+enum sight { SIGHT_NONE, SIGHT_STORED, SIGHT_OUTBOX };
+
+static enum sight sight(const struct turn *t)
 {
-    const unsigned need = ADAPTER_EDIT | ADAPTER_STORED; /* elsewhere a crash could leave half a message: outbox.h */
+    const unsigned stored = ADAPTER_EDIT | ADAPTER_STORED;
     const struct adapter *a = t->ch->adapter;
-    return t->bot->stream && a && (a->ops->facts.caps & need) == need;
+    if (!t->bot->stream || !a)
+        return SIGHT_NONE;
+    if ((a->ops->facts.caps & stored) == stored)
+        return SIGHT_STORED;
+    return outbox_can_grow(a) ? SIGHT_OUTBOX : SIGHT_NONE;
+}
+
+static bool is_seen(const struct turn *t)
+{
+    return t->shown || (t->opened && outbox_is_seen(t->ch, t->lead->seq));
+}
+
+/* The row of the outbox, without which nothing is shown. */
+static void open_row(struct turn *t)
+{
+    if (t->opened || sight(t) != SIGHT_OUTBOX || !channel_has_seq(t->ch))
+        return;
+    t->opened = true;
+    outbox_open(t->ch, t->lead->seq, 0);
 }
 
 static const struct buf *view(struct turn *t)
@@ -290,28 +314,43 @@ static void fill(struct turn *t, struct msg_out *m)
 
 /* Events of a channel leave in the order of their numbers. A write under way
  * has its number already, so partial text waits until it is out. */
-static void flush(void *arg)
+static bool show_stored(struct turn *t)
 {
-    struct turn *t = arg;
-    int64_t now = clock_mono_ms();
-    if (t->state != TURN_STREAMING || !grows_in_sight(t) || !view(t)->len || t->restarted || t->ch->commits ||
-        !channel_has_seq(t->ch))
-        return;
-    if (now < t->next_edit_ms) {
-        timer_set(&t->timer, t->next_edit_ms - now);
-        return;
-    }
     struct adapter *a = t->ch->adapter;
     struct msg_out m;
+    if (t->ch->commits)
+        return false;
     fill(t, &m);
     m.seq = channel_next_seq(t->ch);
     channel_event_out(t->ch, m.seq);
     t->shown = true;
-    t->next_edit_ms = now + a->ops->facts.edit_interval_ms + (int64_t)m.len / EDIT_BYTES_PER_MS;
     if (m.first)
         a->ops->send(a, &m);
     else
         a->ops->edit(a, &m);
+    return true;
+}
+
+static bool show(struct turn *t)
+{
+    switch (sight(t)) {
+    case SIGHT_STORED: return show_stored(t);
+    case SIGHT_OUTBOX: return outbox_show(t->ch, t->lead->seq, view(t));
+    default: return false;
+    }
+}
+
+static void flush(void *arg)
+{
+    struct turn *t = arg;
+    int64_t now = clock_mono_ms();
+    open_row(t);
+    if (t->state != TURN_STREAMING || sight(t) == SIGHT_NONE || !view(t)->len || t->restarted || !channel_has_seq(t->ch))
+        return;
+    if (now < t->next_edit_ms)
+        timer_set(&t->timer, t->next_edit_ms - now);
+    else if (show(t))
+        t->next_edit_ms = now + t->ch->adapter->ops->facts.edit_interval_ms + (int64_t)view(t)->len / EDIT_BYTES_PER_MS;
 }
 
 void turn_kick(struct turn *t)
@@ -385,7 +424,7 @@ static void remember(const struct turn *t, const struct completion_result *r)
 static void on_failure(struct turn *t, const struct err *e, int64_t again_ms)
 {
     log_write(policy_of(e->code)->log, "turn", "%s: no answer: %s: %s", t->ch->name, err_name(e->code), e->text);
-    if (t->shown && t->text.len && !t->restarted) {
+    if (is_seen(t) && t->text.len && !t->restarted) {
         char mark[256];
         snprintf(mark, sizeof(mark), "\n\n%s", notice_text(NOTICE_INTERRUPTED, channel_language(t->ch, t->lead)));
         end_with_text(t, finish_name(FINISH_ERROR), mark, NULL);
@@ -592,6 +631,7 @@ static void ask(struct turn *t)
     }
     set_state(t, TURN_ASKING);
     timer_set(&t->timer, TYPING_AFTER_MS);
+    open_row(t);
     t->completion = completion_start(ch->core->env.models, &req, &handler, t);
 }
 
@@ -748,7 +788,7 @@ static void begin(struct channel *ch, const struct bot_conf *bot)
     choose(t);
     answer_id(t->id, t->lead->seq);
     mark_entries(t);
-    t->shown = t->questions->seen && grows_in_sight(t);
+    t->shown = t->questions->seen && sight(t) == SIGHT_STORED;
     if (t->lead->retry && !find_retry(t)) {
         end_with_notice(t, notice_text(NOTICE_RETRY_NOTHING, channel_language(ch, t->lead)), finish_name(FINISH_STOP),
                         NULL);

@@ -306,6 +306,25 @@ void store_out_list(struct store *s, int64_t after, int limit,
     job_submit(s, &j.job);
 }
 
+static void pack_out_open(struct job *job, struct pack *p)
+{
+    pack_text(p, &((struct out_open_job *)job)->in.txn);
+}
+
+static void deliver_out_open(struct job *job, const struct err *e)
+{
+    struct out_open_job *j = (struct out_open_job *)job;
+    j->done(job->arg, e->code ? NULL : job->rows.items, j->fresh, e);
+}
+
+void store_out_open(struct store *s, const struct store_open *in,
+                    void (*done)(void *arg, const struct store_out *o, bool fresh, const struct err *e), void *arg)
+{
+    static const struct job_type type = { sizeof(struct out_open_job), pack_out_open, out_open_work, deliver_out_open };
+    struct out_open_job j = { .job = { .type = &type, .arg = arg }, .in = *in, .done = done };
+    job_submit(s, &j.job);
+}
+
 static void pack_row(struct job *job, struct pack *p)
 {
     struct row_job *j = (struct row_job *)job;
@@ -317,6 +336,13 @@ static void submit_row(struct store *s, const struct job_type *type, int64_t id,
 {
     struct row_job j = { .job = { .type = type, .done = done, .arg = arg }, .id = id, .text = text };
     job_submit(s, &j.job);
+}
+
+void store_out_named(struct store *s, int64_t id, const char *platform_id, void (*done)(void *arg, const struct err *e),
+                     void *arg)
+{
+    static const struct job_type type = { sizeof(struct row_job), pack_row, out_named_work, deliver_plain };
+    submit_row(s, &type, id, platform_id, done, arg);
 }
 
 void store_out_try(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg)

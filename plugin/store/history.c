@@ -8,7 +8,7 @@
 #define PRUNE_STEPS 1000 /* messages looked at, and facts dropped, by one call */
 
 #define COLUMNS                                                                                                       \
-    "seq, time_ms, kind, outcome, flags, turn, id, sender, name, reply_to, lang, text, finish, usage, platform_id"
+    "seq, time_ms, kind, outcome, flags, turn, id, sender, name, reply_to, lang, text, finish, usage"
 
 static void read_message(const struct query *q, struct job *job)
 {
@@ -28,7 +28,6 @@ static void read_message(const struct query *q, struct job *job)
     m->text = column_text(q, 11, arena);
     m->finish = column_text(q, 12, arena);
     m->usage = column_text(q, 13, arena);
-    m->platform_id = column_text(q, 14, arena);
 }
 
 static enum err_code read_messages(struct query *q, struct job *job, struct err *e)
@@ -167,6 +166,12 @@ struct place {
 
 static enum err_code remove_message(struct db *db, struct place at, struct err *e)
 {
+    struct query posted = query_new(db, "DELETE FROM posted WHERE channel = ? AND answer = ?");
+    bind_int(&posted, at.channel);
+    bind_int(&posted, at.seq);
+    enum err_code code = query_run(&posted, e);
+    if (code)
+        return code;
     struct query q = query_new(db, "DELETE FROM message WHERE channel = ? AND seq = ?");
     bind_int(&q, at.channel);
     bind_int(&q, at.seq);

@@ -80,6 +80,12 @@ struct row_job { /* names one row, and may say something about it */
     int64_t id;
     const char *text;
 };
+struct out_open_job {
+    struct job job;
+    struct store_open in;
+    bool fresh;
+    void (*done)(void *arg, const struct store_out *o, bool fresh, const struct err *e);
+};
 struct out_list_job {
     struct job job;
     int64_t after;
@@ -153,13 +159,16 @@ struct queue_list_job {
 typedef enum err_code work_fn(struct db *db, struct job *job, struct err *e);
 work_fn accept_work, turn_work, finish_work, count_tries_work, pending_work, channel_put_work; /* journal.c */
 work_fn load_work, history_work, answer_work, prune_work;                            /* history.c */
-work_fn out_list_work, out_try_work, out_sent_work, out_dead_work;                   /* outbox.c */
+work_fn out_open_work, out_named_work, out_list_work, out_try_work, out_sent_work, out_dead_work; /* outbox.c */
 work_fn queue_list_work, queue_retry_work, queue_drop_work;                          /* queue.c */
 work_fn kv_put_work, kv_get_work, beat_work;                                         /* facts.c */
 work_fn bill_add_work, usage_sum_work, usage_prune_work;                            /* ledger.c */
 work_fn counts_work;                                                                 /* count.c */
 enum err_code fact_put(struct db *db, const char *account, const char *key, const char *value, int64_t expires_ms,
                        struct err *e);
+enum err_code out_put_parts(struct db *db, const struct store_finish *f, int64_t answer, struct err *e);
+/* The turn that lead leads will have no answer: what may be seen of it is taken back. */
+enum err_code out_abandon(struct db *db, int64_t channel, int64_t lead, struct err *e);
 enum err_code ledger_add(struct db *db, const struct store_bill *b, struct err *e);
 enum err_code count_put(struct db *db, const struct store_count *c, struct err *e);
 enum err_code count_prune(struct db *db, int64_t now_ms, int limit, bool *more_r, struct err *e);

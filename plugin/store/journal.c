@@ -171,8 +171,11 @@ enum err_code turn_work(struct db *db, struct job *job, struct err *e)
     enum err_code code = ERR_OK;
     for (size_t i = 0; i < j->n && !code; i++)
         code = join_turn(db, j->channel, j->seqs[i], j->lead, e);
-    for (size_t i = 0; i < j->n_drop && !code; i++)
+    for (size_t i = 0; i < j->n_drop && !code; i++) {
         code = leave_silent(db, j->channel, j->drop[i], e);
+        if (!code)
+            code = out_abandon(db, j->channel, j->drop[i], e);
+    }
     return code;
 }
 
@@ -217,21 +220,6 @@ static enum err_code leave_prompt(struct db *db, int64_t channel, int64_t seq, s
     return query_run(&q, e);
 }
 
-static enum err_code add_part(struct db *db, const struct store_finish *f, int64_t answer, size_t i, struct err *e)
-{
-    struct query q = query_new(db, "INSERT INTO outbox (channel, turn, answer, part, n_parts, time_ms, txn, text)"
-                                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
-    bind_int(&q, f->channel_id);
-    bind_int(&q, f->lead);
-    bind_int(&q, answer);
-    bind_int(&q, (int64_t)i);
-    bind_int(&q, (int64_t)f->n_parts);
-    bind_int(&q, clock_wall_ms());
-    bind_text(&q, f->parts[i].txn);
-    bind_text(&q, f->parts[i].text);
-    return query_run(&q, e);
-}
-
 enum err_code finish_work(struct db *db, struct job *job, struct err *e)
 {
     const struct finish_job *j = (const struct finish_job *)job;
@@ -249,8 +237,8 @@ enum err_code finish_work(struct db *db, struct job *job, struct err *e)
         code = leave_prompt(db, f->channel_id, f->supersedes, e);
     if (!code)
         code = ledger_add(db, &f->bill, e);
-    for (size_t i = 0; i < f->n_parts && !code; i++)
-        code = add_part(db, f, answer, i, e);
+    if (!code)
+        code = out_put_parts(db, f, answer, e);
     int64_t limit = larger(f->seq_limit, answer);
     if (!code && limit)
         code = raise_limit(db, f->channel_id, limit, e);

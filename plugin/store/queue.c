@@ -140,6 +140,8 @@ enum err_code queue_drop_work(struct db *db, struct job *job, struct err *e)
                                 id, &changed, e);
     if (!code && changed) {
         code = free_followers(db, id, e);
+        if (!code)
+            code = out_abandon(db, item_channel(id), item_seq(id), e);
         return code ? code : remove_dead_parts(db, id, e);
     }
     if (!code)

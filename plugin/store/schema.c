@@ -123,7 +123,30 @@ static const char step_5[] =
     ") WITHOUT ROWID, STRICT;"
     "CREATE INDEX count_end ON count (end_ms);";
 
-const char *const schema_steps[] = { step_1, step_2, step_3, step_4, step_5 };
+/* Messages on platforms: what is to become of them, and where they are. What
+ * rooms call themselves; what messages quote and wish. */
+static const char step_6[] =
+    "ALTER TABLE outbox ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE outbox ADD COLUMN platform_id TEXT;"
+    "CREATE TABLE posted ("
+    "  channel INTEGER NOT NULL,"
+    "  answer INTEGER NOT NULL,"
+    "  part INTEGER NOT NULL,"
+    "  platform_id TEXT NOT NULL,"
+    "  PRIMARY KEY (channel, answer, part)"
+    ") WITHOUT ROWID, STRICT;"
+    "CREATE INDEX posted_id ON posted (channel, platform_id);"
+    "INSERT INTO posted SELECT channel, seq, 0, platform_id FROM message WHERE platform_id IS NOT NULL;"
+    "ALTER TABLE message DROP COLUMN platform_id;"
+    "ALTER TABLE message ADD COLUMN quoted TEXT;"
+    "ALTER TABLE message ADD COLUMN quoted_name TEXT;"
+    "ALTER TABLE message ADD COLUMN wish TEXT;"
+    "ALTER TABLE channel ADD COLUMN title TEXT;"
+    "ALTER TABLE channel ADD COLUMN topic TEXT;"
+    "ALTER TABLE channel ADD COLUMN aliases TEXT;"
+    "ALTER TABLE channel ADD COLUMN preset TEXT;";
+
+const char *const schema_steps[] = { step_1, step_2, step_3, step_4, step_5, step_6 };
 const size_t schema_n_steps = sizeof schema_steps / sizeof *schema_steps;
 
 static enum err_code read_number(struct db *db, const char *sql, int64_t *n_r, struct err *e)

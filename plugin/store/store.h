@@ -65,6 +65,7 @@ enum store_outcome {
 #define STORE_NO_PROMPT 4U /* never given to the model */
 #define STORE_CUT 8U       /* answer ended by length, cancel or a break */
 #define STORE_DIRECT 16U   /* written in a private conversation with the bot */
+#define STORE_AGAIN 64U    /* asks for another answer to the question that reply_to names, in place of the one it has */
 #define STORE_QUOTED 32U   /* answer that begins with what the model thought, as a quote: not given to a model */
 
 struct store_msg {
@@ -82,7 +83,6 @@ struct store_msg {
     const char *text;
     const char *finish; /* BOT: finish reason or NULL */
     const char *usage;  /* BOT: JSON object or NULL */
-    const char *platform_id; /* BOT, NOTICE: what store_out_sent told; read only, NULL where not known */
     const char *const *answers; /* BOT, NOTICE: ids of all questions of the turn, NULL-terminated; NULL: one, or not asked
                                    for; read only: store_history, store_answer */
 };
@@ -164,8 +164,9 @@ struct store_part {
 };
 
 /* The end of a turn, in one commit: its answer, the outcome of all its PENDING
- * messages, and the parts to send. If the leading message is not PENDING any
- * more, nothing is written and ERR_EXISTS comes back: never two answers. */
+ * messages, and the parts to send. A row that store_out_open() made for the turn
+ * becomes the first of them. If the leading message is not PENDING any more,
+ * nothing is written and ERR_EXISTS comes back: never two answers. */
 struct store_finish {
     const char *account, *channel;
     int64_t channel_id, lead;
@@ -176,30 +177,58 @@ struct store_finish {
     int64_t supersedes;             /* seq of an older answer that leaves the prompt; 0: none */
     const struct store_part *parts; /* NULL where storing is delivering */
     size_t n_parts;
+    bool untouched;                 /* nothing of the row that is open has left */
+    int64_t adopts;                 /* seq of an older answer whose messages this one's parts take over; 0: none */
     struct store_bill bill;
 };
 void store_finish(struct store *s, const struct store_finish *f, void (*done)(void *arg, const struct err *e),
                   void *arg);
 
 /* --- the outbox --- */
+/* What is to become of a message on a platform; ARCHITECTURE.md, "An answer that grows". */
+enum store_out_kind {
+    STORE_OUT_SEND = 0,
+    STORE_OUT_OPEN = 1,
+    STORE_OUT_EDIT = 2,
+    STORE_OUT_REMOVE = 3,
+};
 struct store_out {
     int64_t id;
-    const char *account, *channel, *txn, *text;
+    enum store_out_kind kind;
+    const char *account, *channel, *txn, *text; /* text: "" of what is open or to be removed */
+    const char *platform_id; /* NULL: not known, or not there yet */
     const char *reply_to; /* of the answer that it is a part of */
+    const char *finish, *usage; /* of the answer, or NULL */
     bool notice;          /* so is the answer */
     int64_t turn;
+    int64_t answer;       /* seq of the answer; of an open row that of the one whose message it takes over, or 0 */
     int part, n_parts;
     int attempts;
 };
-/* Parts not sent yet, oldest first, at most limit, with id > after. */
+
+/* The question `lead`, which leads its turn, will be answered by a message that
+ * grows: the row of it, made now under txn unless there is one already. */
+struct store_open {
+    int64_t channel_id, lead;
+    const char *txn;
+    int64_t adopts; /* as in store_finish */
+};
+/* fresh: it was made. With ERR_EXISTS the question is decided, and o NULL, as with any error. */
+void store_out_open(struct store *s, const struct store_open *in,
+                    void (*done)(void *arg, const struct store_out *o, bool fresh, const struct err *e), void *arg);
+/* The message of a row that stays is on the platform, under this name. */
+void store_out_named(struct store *s, int64_t id, const char *platform_id, void (*done)(void *arg, const struct err *e),
+                     void *arg);
+/* Parts whose end is not confirmed yet, oldest first, at most limit, with id > after. */
 void store_out_list(struct store *s, int64_t after, int limit,
                     void (*done)(void *arg, const struct store_out *outs, size_t n, const struct err *e), void *arg);
 /* About to be sent on a platform that cannot drop repeats: counts an attempt,
  * so that after a crash the doubt is known (CONTRACTS, section 6).
  * ERR_NOT_FOUND: not to be sent any more (`warbler queue drop`). */
 void store_out_try(struct store *s, int64_t id, void (*done)(void *arg, const struct err *e), void *arg);
-/* Confirmed: the row goes; platform_id is kept with the answer where it was
- * part 0. Here and in store_out_dead a row that is gone already is no error. */
+/* Confirmed: the row goes, and leaves the platform's name of the message (its
+ * own, else platform_id) with the answer. Here and in store_out_dead a row that
+ * is gone already is no error. */
 void store_out_sent(struct store *s, int64_t id, const char *platform_id,
                     void (*done)(void *arg, const struct err *e), void *arg);
 /* Cannot be sent, ever: this and the later parts of the turn become a dead letter.

@@ -146,8 +146,7 @@ static void got_msgs(void *arg, const struct store_msg *msgs, size_t n, const st
     f->msgs = copy_rows(f, msgs, n, sizeof *msgs);
     for (size_t i = 0; i < n; i++) {
         struct store_msg *m = &f->msgs[i];
-        const char **texts[] = { &m->id, &m->sender, &m->name, &m->reply_to, &m->lang, &m->text, &m->finish, &m->usage,
-                                 &m->platform_id };
+        const char **texts[] = { &m->id, &m->sender, &m->name, &m->reply_to, &m->lang, &m->text, &m->finish, &m->usage };
         for (size_t j = 0; j < sizeof texts / sizeof *texts; j++)
             keep(f, texts[j]);
         keep_answers(f, m);
@@ -283,7 +282,8 @@ static void got_outs(void *arg, const struct store_out *outs, size_t n, const st
     f->outs = copy_rows(f, outs, n, sizeof *outs);
     for (size_t i = 0; i < n; i++) {
         struct store_out *o = &f->outs[i];
-        const char **texts[] = { &o->account, &o->channel, &o->txn, &o->text, &o->reply_to };
+        const char **texts[] = { &o->account, &o->channel, &o->txn, &o->text, &o->reply_to, &o->platform_id,
+                                 &o->finish, &o->usage };
         for (size_t j = 0; j < sizeof texts / sizeof *texts; j++)
             keep(f, texts[j]);
     }

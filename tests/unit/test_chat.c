@@ -1,379 +1,21 @@
-/* The journey, from adapter_message() to the last event: real loop, store,
- * configuration and practice model; the platform is a table in memory. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+/* The journey, from adapter_message() to the last event. */
+#include "tests/unit/chat_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "plugin/adapter.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
-#include "plugin/chat/chat.h"
 #include "plugin/chat/person.h"
-#include "plugin/model/completion.h"
-#include "plugin/net/http.h"
-#include "plugin/net/loop.h"
-#include "plugin/store/store.h"
 
-#define TURNS_MAX 200000 /* of the loop, before a test that waits for something gives up */
-#define EVENTS_MAX 512
-
-/* --- a platform --- */
-struct event {
-    char kind[12]; /* "ack", "dup", "refused", "first", "edit", "final", "silent" */
-    char *id, *text, *reply_to, *finish;
-    int64_t seq, reply_seq;
-    size_t answers; /* messages that it names, if several were answered at once */
-    bool notice;
-    enum err_code error;
-};
-
-struct world {
-    char dir[64], file[96];
-    struct loop *loop;
-    struct store *store;
-    struct http_client *http;
-    struct model_client *models;
-    struct config *config;
-    struct chat *chat;
-    struct adapter account;
-    struct adapter_ops ops;
-    bool online;
-    struct event events[EVENTS_MAX];
-    size_t n;
-    /* a platform that is not our own store */
-    int64_t handles[EVENTS_MAX];
-    size_t n_handles;
-    bool hold;             /* sends are neither confirmed nor refused */
-    enum err_code refuse;  /* sends fail with this ... */
-    bool refuse_for_good;  /* ... for ever, or until it is cleared */
-    bool there;            /* what fetch finds */
-    struct defer confirm;
-};
-
-static struct world *world_of(struct adapter *a)
-{
-    return (struct world *)((char *)a - offsetof(struct world, account));
-}
-
-static struct event *add(struct world *w, const char *kind)
-{
-    assert_true(w->n < EVENTS_MAX);
-    struct event *e = &w->events[w->n++];
-    snprintf(e->kind, sizeof(e->kind), "%s", kind);
-    return e;
-}
-
-static void on_accepted(struct adapter *a, const struct msg_in *m, const struct msg_accepted *r, const struct err *e)
-{
-    struct event *ev = add(world_of(a), e ? "refused" : r->duplicate ? "dup" : "ack");
-    ev->id = mem_dup(m->id);
-    ev->error = e ? e->code : ERR_OK;
-    ev->seq = e ? 0 : r->seq;
-    ev->notice = !e && r->to_answer;
-}
-
-static void on_silent(struct adapter *a, const char *chat, const char *thread, int64_t seq)
-{
-    (void)chat;
-    (void)thread;
-    add(world_of(a), "silent")->seq = seq;
-}
-
-static void record(struct world *w, const struct msg_out *m)
-{
-    struct event *e = add(w, m->done ? "final" : m->first ? "first" : "edit");
-    e->id = mem_dup(m->id);
-    e->text = mem_dupn(m->text, m->len);
-    e->reply_to = mem_dup(m->reply_to);
-    e->finish = mem_dup(m->finish);
-    e->seq = m->seq;
-    e->reply_seq = m->reply_seq;
-    while (m->answers && m->answers[e->answers])
-        e->answers++;
-    e->notice = m->notice;
-    e->error = m->error;
-}
-
-static void on_send(struct adapter *a, const struct msg_out *m)
-{
-    struct world *w = world_of(a);
-    record(w, m);
-    if (m->handle && !w->hold) {
-        w->handles[w->n_handles++] = m->handle;
-        defer_set(&w->confirm);
-    }
-}
-
-static void on_edit(struct adapter *a, const struct msg_out *m)
-{
-    record(world_of(a), m);
-}
-
-static void confirm(void *arg)
-{
-    struct world *w = arg;
-    struct err e = ERR_INIT;
-    while (w->n_handles) {
-        int64_t handle = w->handles[--w->n_handles];
-        if (w->refuse)
-            adapter_send_failed(&w->account, handle, (err_set(&e, w->refuse, "no"), &e), !w->refuse_for_good, 0);
-        else
-            adapter_sent(&w->account, handle, "p1");
-    }
-}
-
-static void on_fetch(struct adapter *a, const struct msg_out *m)
-{
-    struct world *w = world_of(a);
-    add(w, "fetch")->id = mem_dup(m->txn);
-    w->refuse = w->there ? ERR_OK : ERR_NOT_FOUND;
-    w->refuse_for_good = false;
-    w->handles[w->n_handles++] = m->handle;
-    defer_set(&w->confirm);
-}
-
-static void host_message(void *host, struct adapter *a, const struct msg_in *m)
-{
-    chat_message(((struct world *)host)->chat, a, m);
-}
-
-static void host_sent(void *host, struct adapter *a, int64_t handle, const char *id)
-{
-    chat_sent(((struct world *)host)->chat, a, handle, id);
-}
-
-static void host_failed(void *host, struct adapter *a, int64_t handle, const struct err *e, bool retry, int64_t after)
-{
-    struct world *w = host;
-    if (!w->refuse_for_good)
-        w->refuse = ERR_OK; /* the next try works */
-    chat_send_failed(w->chat, a, handle, e, retry, after);
-}
-
-static const struct adapter_host HOST = { .message = host_message, .sent = host_sent, .send_failed = host_failed };
-
-/* --- the world --- */
-static struct adapter *find(void *arg, const char *account)
-{
-    struct world *w = arg;
-    return strcmp(account, "web") == 0 ? &w->account : NULL;
-}
-
-static bool online(void *arg, const struct adapter *a)
-{
-    (void)a;
-    return ((struct world *)arg)->online;
-}
-
-static void open_world(struct world *w)
-{
-    static const struct config_adapter adapters[] = { { "fake", NULL, 0 }, { NULL, NULL, 0 } };
-    struct err e = ERR_INIT;
-    struct config_report report;
-    config_report_init(&report);
-    w->config = config_load(w->file, adapters, &report);
-    if (!w->config)
-        fail_msg("%s", buf_str(&report.errors));
-    config_report_fini(&report);
-    if (loop_new(64, &w->loop, &e) || store_open(w->loop, w->dir, true, &w->store, &e) ||
-        http_client_new(w->loop, &w->http, &e) || model_client_new(w->loop, w->http, &w->models, &e))
-        fail_msg("%s", e.text);
-    struct chat_env env = { w->loop, w->store, w->models, w->config, find, online, w };
-    w->chat = chat_new(&env);
-    w->account = (struct adapter){ .ops = &w->ops, .conf = &w->config->accounts[0], .loop = w->loop,
-                                   .host = &HOST, .host_arg = w };
-    defer_init(&w->confirm, w->loop, confirm, w);
-}
-
-struct setup {
-    const char *model;    /* NULL: "p" */
-    const char *bot;      /* more settings of the bot */
-    const char *on_doubt; /* NULL: "drop" */
-    unsigned caps;
-    const char *file;     /* more settings of the whole file */
-};
-
-static struct world *world_new(const struct setup *s)
-{
-    struct world *w = mem_alloc(sizeof(*w));
-    snprintf(w->dir, sizeof(w->dir), "/tmp/warbler-chat-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    snprintf(w->file, sizeof(w->file), "%s/warbler.conf", w->dir);
-    FILE *f = fopen(w->file, "w");
-    assert_non_null(f);
-    fprintf(f,
-            "models = ( { name = \"p\"; api = \"practice\"; retries = 0;\n"
-            "             practice = { delay_ms = 0; chunk_ms = 0; }; },\n"
-            "           { name = \"other\"; api = \"practice\"; practice = { delay_ms = 0; chunk_ms = 0; }; },\n"
-            "           { name = \"small\"; api = \"practice\"; context_tokens = 300; max_tokens = 100;\n"
-            "             practice = { delay_ms = 0; chunk_ms = 0; }; },\n"
-            "           { name = \"slow\"; api = \"practice\"; practice = { delay_ms = 600000; }; },\n"
-            "           { name = \"broken\"; api = \"practice\"; retries = 0;\n"
-            "             practice = { delay_ms = 0; chunk_ms = 0; fail_rate = 1.0; }; } );\n"
-            "bots = ( { name = \"bo\"; model = \"%s\"; %s } );\n"
-            "accounts = ( { name = \"web\"; adapter = \"fake\"; on_doubt = \"%s\"; } );\n"
-            "channels = ( { match = \"web:*\"; bot = \"bo\"; } );\n"
-            "%s",
-            s->model ? s->model : "p", s->bot ? s->bot : "", s->on_doubt ? s->on_doubt : "drop", s->file ? s->file : "");
-    fclose(f);
-    w->ops = (struct adapter_ops){ .abi = ADAPTER_ABI, .name = "fake", .accepted = on_accepted, .silent = on_silent,
-                                   .send = on_send, .edit = on_edit, .fetch = on_fetch };
-    w->ops.facts.caps = s->caps;
-    w->online = true;
-    open_world(w);
-    return w;
-}
-
-static void forget_events(struct world *w)
-{
-    for (size_t i = 0; i < w->n; i++) {
-        free(w->events[i].id);
-        free(w->events[i].text);
-        free(w->events[i].reply_to);
-        free(w->events[i].finish);
-    }
-    memset(w->events, 0, sizeof(w->events));
-    w->n = 0;
-}
-
-/* As daemon.c does it: running turns are given up, what is on disk stays. */
-static void close_world(struct world *w)
-{
-    chat_park(w->chat);
-    store_close(&w->store);
-    chat_forget(w->chat, &w->account);
-    chat_free(&w->chat);
-    model_client_free(&w->models);
-    http_client_free(&w->http);
-    defer_cancel(&w->confirm);
-    loop_free(&w->loop);
-    config_unref(&w->config);
-}
-
-static void restart(struct world *w)
-{
-    close_world(w);
-    forget_events(w);
-    w->n_handles = 0;
-    open_world(w);
-    chat_resume(w->chat);
-}
-
-static void world_free(struct world *w)
-{
-    char command[128];
-    close_world(w);
-    forget_events(w);
-    snprintf(command, sizeof(command), "rm -r %s", w->dir);
-    assert_int_equal(system(command), 0);
-    free(w);
-}
-
-/* --- acting --- */
-static void say_as(struct world *w, const char *chat, const char *sender, const char *id, const char *text, bool direct)
-{
-    struct msg_in m = { .chat = chat, .id = id, .sender = sender, .sender_name = sender, .text = text,
-                        .len = strlen(text), .direct = direct };
-    adapter_message(&w->account, &m);
-}
-
-static void say(struct world *w, const char *id, const char *text)
-{
-    say_as(w, "c", "alice", id, text, true);
-}
-
-static size_t count(const struct world *w, const char *kind)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < w->n; i++)
-        n += strcmp(w->events[i].kind, kind) == 0;
-    return n;
-}
-
-static void wait_for(struct world *w, const char *kind, size_t n)
-{
-    for (int i = 0; i < TURNS_MAX && count(w, kind) < n; i++)
-        loop_turn(w->loop, true);
-    if (count(w, kind) != n)
-        fail_msg("%zu events \"%s\", not %zu", count(w, kind), kind, n);
-}
-
-static const struct event *nth(const struct world *w, const char *kind, size_t n)
-{
-    for (size_t i = 0; i < w->n; i++)
-        if (strcmp(w->events[i].kind, kind) == 0 && n-- == 0)
-            return &w->events[i];
-    fail_msg("there is no such event \"%s\"", kind);
-    return NULL;
-}
-
-/* Every event's number is higher than that of the event before. */
-static void assert_rising(const struct world *w)
-{
-    int64_t last = 0;
-    for (size_t i = 0; i < w->n; i++) {
-        const struct event *e = &w->events[i];
-        if (strcmp(e->kind, "dup") == 0 || strcmp(e->kind, "silent") == 0 || !e->seq)
-            continue;
-        if (e->seq <= last)
-            fail_msg("event %zu (%s) has number %lld after %lld", i, e->kind, (long long)e->seq, (long long)last);
-        last = e->seq;
-    }
-}
-
-/* Leaves the loop until nothing is under way. */
-static void settle(struct world *w)
-{
-    for (int i = 0; i < TURNS_MAX && chat_busy(w->chat); i++)
-        loop_turn(w->loop, true);
-    assert_false(chat_busy(w->chat));
-}
-
-/* --- what `warbler queue` shows --- */
-struct why {
-    bool came;
-    size_t dead;
-    char text[512]; /* of the last dead letter */
-};
-
-static void got_items(void *arg, const struct store_item *items, size_t n, const struct err *e)
-{
-    struct why *why = arg;
-    assert_int_equal(e->code, ERR_OK);
-    why->came = true;
-    for (size_t i = 0; i < n; i++)
-        if (items[i].dead) {
-            why->dead++;
-            snprintf(why->text, sizeof(why->text), "%s", items[i].reason);
-        }
-}
-
-/* There is one dead letter, and this is why. */
-static void assert_dead(struct world *w, const char *reason)
-{
-    struct why why = { 0 };
-    store_queue_list(w->store, 100, got_items, &why);
-    for (int i = 0; i < TURNS_MAX && !why.came; i++)
-        loop_turn(w->loop, true);
-    assert_int_equal(why.dead, 1);
-    assert_string_equal(why.text, reason);
-}
-
-#define STORED (ADAPTER_EDIT | ADAPTER_STORED | ADAPTER_IDEMPOTENT)
 static const struct setup PLAIN = { .caps = STORED };
 
 /* --- tests --- */
 static void a_message_is_acknowledged_then_answered(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say(w, "1", "#echo hello");
     assert_int_equal(w->n, 0); /* nothing from inside the up-call */
     wait_for(w, "final", 1);
@@ -387,13 +29,13 @@ static void a_message_is_acknowledged_then_answered(void **state)
     assert_string_equal(final->finish, "stop");
     assert_false(final->notice);
     assert_rising(w);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void a_repeat_is_the_same_message(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say(w, "1", "#echo a");
     say(w, "1", "#echo b");
     wait_for(w, "final", 1);
@@ -407,13 +49,13 @@ static void a_repeat_is_the_same_message(void **state)
     assert_int_equal(count(w, "final"), 0);
     say_as(w, "c", "bob", "1", "#echo e", true); /* another person's 1 is another message */
     wait_for(w, "final", 1);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void one_after_the_other(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     char id[16], text[32];
     for (int i = 0; i < 20; i++) {
         snprintf(id, sizeof(id), "%d", i);
@@ -426,7 +68,7 @@ static void one_after_the_other(void **state)
         assert_string_equal(nth(w, "final", i)->text, text);
     }
     assert_rising(w);
-    world_free(w);
+    chat_world_free(w);
 }
 
 struct page {
@@ -450,7 +92,7 @@ static void got_page(void *arg, const struct msg_page *page, const struct err *e
     }
 }
 
-static void wait_for_page(struct world *w, const struct page *p)
+static void wait_for_page(struct chat_world *w, const struct page *p)
 {
     for (int i = 0; i < TURNS_MAX && !p->came; i++)
         loop_turn(w->loop, true);
@@ -458,7 +100,7 @@ static void wait_for_page(struct world *w, const struct page *p)
 }
 
 /* As the event did: messages 2 and 3 were answered at once, 1 alone. */
-static void assert_pages_say_the_same(struct world *w, int64_t seq_of_2)
+static void assert_pages_say_the_same(struct chat_world *w, int64_t seq_of_2)
 {
     struct page past = { 0 }, answer = { 0 };
     chat_history(w->chat, &w->account, "c", NULL, 0, 100, got_page, &past);
@@ -475,7 +117,7 @@ static void assert_pages_say_the_same(struct world *w, int64_t seq_of_2)
 static void merged(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "queue = \"merge\";" });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .bot = "queue = \"merge\";" });
     say(w, "1", "#sleep 50 #echo one");
     wait_for(w, "ack", 1);
     say(w, "2", "two");
@@ -492,13 +134,13 @@ static void merged(void **state)
     settle(w);
     assert_int_equal(w->n, 0); /* all of them have their outcome */
     assert_pages_say_the_same(w, 4);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void newest_wins(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "queue = \"latest\";" });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .bot = "queue = \"latest\";" });
     say(w, "1", "#sleep 50 #echo one");
     wait_for(w, "ack", 1);
     say(w, "2", "#echo two");
@@ -511,13 +153,13 @@ static void newest_wins(void **state)
     restart(w);
     settle(w);
     assert_int_equal(w->n, 0);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void the_queue_is_full_at_its_limit(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "queue_max = 2;" });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .bot = "queue_max = 2;" });
     say(w, "0", "#sleep 60 #echo zero"); /* being answered: waits for nobody */
     wait_for(w, "ack", 1);
     say(w, "1", "#echo one");
@@ -530,37 +172,37 @@ static void the_queue_is_full_at_its_limit(void **state)
     wait_for(w, "final", 3);
     say(w, "3", "#echo three"); /* it may be sent again */
     wait_for(w, "final", 4);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void silent_without_a_trigger_and_context_all_the_same(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say_as(w, "room", "bob", "1", "the sky is green", false);
     wait_for(w, "ack", 1);
     assert_false(nth(w, "ack", 0)->notice); /* nothing to wait for */
     say_as(w, "room", "alice", "2", "@bo #history", false);
     wait_for(w, "final", 1);
     assert_non_null(strstr(nth(w, "final", 0)->text, "bob: the sky"));
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void conversations_do_not_meet(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say_as(w, "x", "alice", "1", "#sleep 40 secret-x", true);
     say_as(w, "y", "bob", "1", "#history", true);
     wait_for(w, "final", 2);
     assert_null(strstr(nth(w, "final", 0)->text, "secret-x")); /* y was not kept waiting by x, and saw nothing of it */
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void stop_ends_the_answer_and_what_waits(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say(w, "1", "#sleep 60000 #echo never");
     say(w, "2", "#echo neither");
     wait_for(w, "ack", 2);
@@ -574,26 +216,26 @@ static void stop_ends_the_answer_and_what_waits(void **state)
     wait_for(w, "final", 3);
     assert_non_null(strstr(nth(w, "final", 2)->text, "当前没有"));
     assert_rising(w);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void a_new_message_interrupts_where_configured(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "interrupt = true;" });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .bot = "interrupt = true;" });
     say(w, "1", "#sleep 60000 #echo never");
     wait_for(w, "ack", 1);
     say(w, "2", "#echo now");
     wait_for(w, "final", 2);
     assert_string_equal(nth(w, "final", 0)->finish, "cancelled");
     assert_string_equal(nth(w, "final", 1)->text, "now");
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void retry_replaces_the_answer_in_the_history(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say(w, "0", "/retry");
     wait_for(w, "final", 1);
     assert_non_null(strstr(nth(w, "final", 0)->text, "no question"));
@@ -611,13 +253,13 @@ static void retry_replaces_the_answer_in_the_history(void **state)
     wait_for(w, "final", 5);
     assert_string_equal(nth(w, "final", 4)->text, "4 messages\n1. system: You are a helpful assistant.\n"
                         "2. user: #fail 500 once #echo good\n3. assistant: good\n4. user: #history");
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void reset_forgets_also_over_a_restart(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say(w, "1", "remember the word heron");
     wait_for(w, "final", 1);
     say(w, "2", "/reset");
@@ -630,13 +272,13 @@ static void reset_forgets_also_over_a_restart(void **state)
     say(w, "4", "#history");
     wait_for(w, "final", 1);
     assert_null(strstr(nth(w, "final", 0)->text, "heron"));
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void people_keep_their_pseudonyms(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ 0 });
+    struct chat_world *w = chat_world_new(&(struct setup){ 0 });
     char alice[PERSON_DIGITS + 1], again[PERSON_DIGITS + 1], other[PERSON_DIGITS + 1];
     while (!person_of(alice, w->chat, "web", "alice"))
         loop_turn(w->loop, true);
@@ -649,18 +291,18 @@ static void people_keep_their_pseudonyms(void **state)
     while (!person_of(again, w->chat, "web", "alice"))
         loop_turn(w->loop, true);
     assert_string_equal(alice, again);
-    world_free(w);
+    chat_world_free(w);
 }
 
 /* --- what is remembered of older turns --- */
-static void wait_for_metric(struct world *w, enum metric m, int64_t at_least)
+static void wait_for_metric(struct chat_world *w, enum metric m, int64_t at_least)
 {
     for (int i = 0; i < TURNS_MAX && metric_get(m) < at_least; i++)
         loop_turn(w->loop, true);
     assert_true(metric_get(m) >= at_least);
 }
 
-static const char *asked_for_history(struct world *w, const char *id)
+static const char *asked_for_history(struct chat_world *w, const char *id)
 {
     size_t n = count(w, "final");
     say(w, id, "#history");
@@ -669,14 +311,14 @@ static const char *asked_for_history(struct world *w, const char *id)
 }
 
 /* Turns of two messages each, of which four are remembered. */
-static struct world *world_with_summaries(const char *model)
+static struct chat_world *world_with_summaries(const char *model)
 {
     char bot[128];
     snprintf(bot, sizeof bot, "history_messages = 4; summary_model = \"%s\";", model);
-    return world_new(&(struct setup){ .bot = bot, .caps = STORED });
+    return chat_world_new(&(struct setup){ .bot = bot, .caps = STORED });
 }
 
-static void say_turns(struct world *w, int from, int to)
+static void say_turns(struct chat_world *w, int from, int to)
 {
     for (int i = from; i <= to; i++) {
         char id[16], text[64];
@@ -694,7 +336,7 @@ static void older_turns_are_summarised(void **state)
 {
     (void)state;
     int64_t made = metric_get(METRIC_SUMMARIES);
-    struct world *w = world_with_summaries("other");
+    struct chat_world *w = world_with_summaries("other");
     say_turns(w, 1, 2);
     assert_null(strstr(asked_for_history(w, "a"), "Summary")); /* the first turn goes here; its summary comes after */
     wait_for_metric(w, METRIC_SUMMARIES, made + 1);
@@ -712,14 +354,14 @@ static void older_turns_are_summarised(void **state)
     settle(w);
     restart(w);
     assert_null(strstr(asked_for_history(w, "f"), "Summary"));
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void a_summary_that_fails_changes_nothing(void **state)
 {
     (void)state;
     int64_t failed = metric_get(METRIC_SUMMARY_ERRORS), made = metric_get(METRIC_SUMMARIES);
-    struct world *w = world_with_summaries("broken");
+    struct chat_world *w = world_with_summaries("broken");
     say_turns(w, 1, 3);
     wait_for_metric(w, METRIC_SUMMARY_ERRORS, failed + 1);
     assert_null(strstr(asked_for_history(w, "a"), "Summary"));
@@ -729,37 +371,37 @@ static void a_summary_that_fails_changes_nothing(void **state)
     settle(w);
     restart(w);
     assert_non_null(strstr(asked_for_history(w, "b"), "heron 6"));
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void no_answer_waits_for_a_summary(void **state)
 {
     (void)state;
-    struct world *w = world_with_summaries("slow");
+    struct chat_world *w = world_with_summaries("slow");
     say_turns(w, 1, 8); /* the first summary is still being made */
     say(w, "r", "/reset"); /* and is given up */
     wait_for(w, "final", 9);
     say_turns(w, 9, 12);
-    world_free(w); /* with one being made */
+    chat_world_free(w); /* with one being made */
 }
 
 static void a_small_context_is_kept_to(void **state)
 {
     (void)state;
     int64_t made = metric_get(METRIC_SUMMARIES);
-    struct world *w = world_new(&(struct setup){ .caps = STORED, .model = "small", .bot = "summary_model = \"other\";" });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .model = "small", .bot = "summary_model = \"other\";" });
     for (int i = 0; i < 3; i++) {
         say(w, (const char *const[]){ "1", "2", "3" }[i], "#len 300"); /* about 60 tokens each, where 160 fit beside the answer */
         wait_for(w, "final", (size_t)i + 1);
     }
     wait_for_metric(w, METRIC_SUMMARIES, made + 1);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void pins_stay(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .bot = "history_messages = 2;", .caps = STORED });
+    struct chat_world *w = chat_world_new(&(struct setup){ .bot = "history_messages = 2;", .caps = STORED });
     char long_text[5000] = "/pin ";
     say(w, "1", "/pin");
     wait_for(w, "final", 1);
@@ -784,13 +426,13 @@ static void pins_stay(void **state)
     say(w, "7", "/reset");
     wait_for(w, "final", 7);
     assert_null(strstr(asked_for_history(w, "8"), "Pinned"));
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void history_is_there_after_a_restart(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say(w, "1", "remember the word heron");
     wait_for(w, "final", 1);
     settle(w);
@@ -798,19 +440,19 @@ static void history_is_there_after_a_restart(void **state)
     say(w, "2", "#history");
     wait_for(w, "final", 1);
     assert_non_null(strstr(nth(w, "final", 0)->text, "heron"));
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void only_administrators_command(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "admins = ( \"web:root\" );" });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .bot = "admins = ( \"web:root\" );" });
     say(w, "1", "/mute");
     wait_for(w, "final", 1);
     assert_non_null(strstr(nth(w, "final", 0)->text, "administrator"));
     say_as(w, "c", "root", "2", "/model nonsense", true);
     wait_for(w, "final", 2);
-    assert_non_null(strstr(nth(w, "final", 1)->text, "p, other, small, slow, broken"));
+    assert_non_null(strstr(nth(w, "final", 1)->text, "p, other, small, drip, slow, broken"));
     say_as(w, "c", "root", "3", "/model other", true);
     wait_for(w, "final", 3);
     say_as(w, "c", "root", "4", "/prompt You are a heron.", true);
@@ -831,13 +473,13 @@ static void only_administrators_command(void **state)
     say_as(w, "c", "root", "10", "/model", true);
     wait_for(w, "final", 2);
     assert_non_null(strstr(nth(w, "final", 1)->text, "\"other\""));
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void what_was_not_answered_is_asked_again(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say(w, "1", "#sleep 100 #echo first");
     say(w, "2", "#echo second");
     say_as(w, "d", "bob", "1", "#sleep 100 #echo third", true);
@@ -849,14 +491,14 @@ static void what_was_not_answered_is_asked_again(void **state)
     assert_int_equal(count(w, "final"), 3);
     for (size_t i = 0; i < 3; i++)
         assert_non_null(strstr("first second third", nth(w, "final", i)->text));
-    world_free(w);
+    chat_world_free(w);
 }
 
 /* The same message is found unanswered at every start: RESUME_TRIES_MAX times it is asked again. */
 static void a_message_that_kills_us_is_buried(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say(w, "1", "#sleep 60000 #echo never");
     say(w, "2", "#echo after");
     wait_for(w, "ack", 2);
@@ -873,14 +515,14 @@ static void a_message_that_kills_us_is_buried(void **state)
     assert_string_equal(nth(w, "final", 1)->text, "after");
     assert_dead(w, "unanswered at 11 starts in a row, so it may be what makes the bot crash: look into the log, then retry or "
                    "drop it");
-    world_free(w);
+    chat_world_free(w);
 }
 
 /* Nobody knows which of those that were asked together it is, so they all are; and the notice names them. */
 static void what_is_bound_to_it_is_buried_along(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = STORED, .bot = "queue = \"merge\";" });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .bot = "queue = \"merge\";" });
     struct page past = { 0 };
     say(w, "1", "#sleep 60 #echo one");
     wait_for(w, "ack", 1);
@@ -904,13 +546,13 @@ static void what_is_bound_to_it_is_buried_along(void **state)
     chat_history(w->chat, &w->account, "c", NULL, 0, 100, got_page, &past);
     wait_for_page(w, &past);
     assert_string_equal(past.ids, "2 3 ");
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void answers_grow_in_order(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PLAIN);
+    struct chat_world *w = chat_world_new(&PLAIN);
     say(w, "1", "#sleep 1 #len 4000");
     say_as(w, "c", "bob", "1", "nobody hears this", false); /* a commit in between */
     wait_for(w, "final", 1);
@@ -918,14 +560,14 @@ static void answers_grow_in_order(void **state)
     for (size_t i = 0; i < w->n; i++)
         if (strcmp(w->events[i].kind, "edit") == 0)
             assert_int_equal(w->events[i].reply_seq, nth(w, "ack", 0)->seq);
-    world_free(w);
+    chat_world_free(w);
 }
 
 /* --- platforms that are not our own store --- */
 static void parts_go_through_the_outbox(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
     w->ops.facts.text_limit = 200;
     say(w, "1", "#len 1000");
     wait_for(w, "final", 1);
@@ -940,13 +582,13 @@ static void parts_go_through_the_outbox(void **state)
     restart(w);
     settle(w);
     assert_int_equal(w->n, 0); /* confirmed, so not sent again */
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void unconfirmed_parts_are_sent_again_under_their_id(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
     w->hold = true;
     say(w, "1", "#echo hi");
     wait_for(w, "final", 1);
@@ -956,11 +598,11 @@ static void unconfirmed_parts_are_sent_again_under_their_id(void **state)
     wait_for(w, "final", 1);
     assert_string_equal(nth(w, "final", 0)->id, txn);
     free(txn);
-    world_free(w);
+    chat_world_free(w);
 }
 
 /* A later answer in another conversation comes behind whatever the restart had to send. */
-static void marked(struct world *w, const char *id, size_t sent_again, size_t looked)
+static void marked(struct chat_world *w, const char *id, size_t sent_again, size_t looked)
 {
     say_as(w, "other", "bob", id, "#echo mark", true);
     wait_for(w, "final", sent_again + 1);
@@ -971,12 +613,12 @@ static void marked(struct world *w, const char *id, size_t sent_again, size_t lo
 
 static void crash_while_sending(const struct setup *s, bool there, size_t sent_again, size_t looked)
 {
-    struct world *w = world_new(s);
+    struct chat_world *w = chat_world_new(s);
     w->hold = true;
+    w->deaf = !there;
     say(w, "1", "#echo hi");
     wait_for(w, "final", 1);
-    w->hold = false;
-    w->there = there;
+    w->hold = w->deaf = false;
     restart(w);
     marked(w, "2", sent_again, looked);
     restart(w);
@@ -984,21 +626,21 @@ static void crash_while_sending(const struct setup *s, bool there, size_t sent_a
     if (!sent_again && !there)
         assert_dead(w, "it may have been sent before a crash, and the platform cannot tell (on_doubt = \"drop\"): look there, "
                        "then drop it if it arrived, else retry");
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void a_part_that_is_refused_for_good_says_why(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
     w->refuse = ERR_AUTH;
     w->refuse_for_good = true;
     say(w, "1", "#echo hi");
     wait_for(w, "final", 1);
-    while (w->n_handles)
+    while (w->n_due)
         loop_turn(w->loop, true);
     assert_dead(w, "the platform refused it: no; mend that and retry, or drop it");
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void doubt_is_settled_as_configured(void **state)
@@ -1032,7 +674,7 @@ static void got_sums(void *arg, const struct store_usage_sum *sums, size_t n, co
     s->done = true;
 }
 
-static struct store_usage_sum ledger(struct world *w, size_t n)
+static struct store_usage_sum ledger(struct chat_world *w, size_t n)
 {
     struct sums s = { .done = false };
     settle(w);
@@ -1046,7 +688,7 @@ static struct store_usage_sum ledger(struct world *w, size_t n)
 static void an_answer_is_written_down_with_what_it_cost(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PRICED);
+    struct chat_world *w = chat_world_new(&PRICED);
     say(w, "1", "#echo hi");
     wait_for(w, "final", 1);
     struct store_usage_sum s = ledger(w, 1);
@@ -1057,13 +699,13 @@ static void an_answer_is_written_down_with_what_it_cost(void **state)
     say(w, "2", "/status");
     wait_for(w, "final", 2);
     assert_int_equal(ledger(w, 1).answers, 1);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void a_stopped_answer_is_estimated(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PRICED);
+    struct chat_world *w = chat_world_new(&PRICED);
     say(w, "1", "#sleep 60000");
     wait_for(w, "ack", 1);
     say(w, "2", "/stop");
@@ -1074,29 +716,29 @@ static void a_stopped_answer_is_estimated(void **state)
     assert_true(s.prompt > 0);
     assert_int_equal(s.completion, 0);
     assert_int_equal(s.cost, s.prompt * 1000000000000);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void a_broken_answer_is_estimated(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PRICED);
+    struct chat_world *w = chat_world_new(&PRICED);
     say(w, "1", "#fail cut");
     wait_for(w, "final", 1);
     struct store_usage_sum s = ledger(w, 1);
     assert_int_equal(s.estimated, 1);
     assert_true(s.completion > 0);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void a_refusal_costs_nothing(void **state)
 {
     (void)state;
-    struct world *w = world_new(&PRICED);
+    struct chat_world *w = chat_world_new(&PRICED);
     say(w, "1", "#fail 500");
     wait_for(w, "final", 1);
     ledger(w, 0);
-    world_free(w);
+    chat_world_free(w);
 }
 
 /* --- people's limits --- */
@@ -1108,7 +750,7 @@ static const struct setup LIMITED = {
 static void a_used_up_limit_is_a_notice(void **state)
 {
     (void)state;
-    struct world *w = world_new(&LIMITED);
+    struct chat_world *w = chat_world_new(&LIMITED);
     say(w, "1", "/status");
     wait_for(w, "final", 1);
     assert_non_null(strstr(nth(w, "final", 0)->text, "- messages left today: 2 of 2\n"));
@@ -1134,13 +776,13 @@ static void a_used_up_limit_is_a_notice(void **state)
     wait_for(w, "final", 9);
     assert_string_equal(nth(w, "final", 8)->text, "d");
     assert_rising(w);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void limits_hold_over_a_restart(void **state)
 {
     (void)state;
-    struct world *w = world_new(&LIMITED);
+    struct chat_world *w = chat_world_new(&LIMITED);
     say(w, "1", "#echo a");
     wait_for(w, "final", 1);
     say(w, "2", "#sleep 60000"); /* reserved, and asked again after the restart */
@@ -1154,7 +796,7 @@ static void limits_hold_over_a_restart(void **state)
     wait_for(w, "final", 1);
     assert_true(nth(w, "final", 0)->notice);
     assert_int_equal(nth(w, "final", 0)->error, ERR_RATE);
-    world_free(w);
+    chat_world_free(w);
 }
 
 static const struct setup DEGRADED = {
@@ -1165,7 +807,7 @@ static const struct setup DEGRADED = {
 static void another_model_answers_without_a_word(void **state)
 {
     (void)state;
-    struct world *w = world_new(&DEGRADED);
+    struct chat_world *w = chat_world_new(&DEGRADED);
     say(w, "1", "#echo a");
     say(w, "2", "#echo b");
     say(w, "3", "#echo c");
@@ -1178,20 +820,20 @@ static void another_model_answers_without_a_word(void **state)
         loop_turn(w->loop, true);
     assert_int_equal(s.n, 2);
     assert_int_equal(s.v.answers, 2); /* of the first by name: "other" */
-    world_free(w);
+    chat_world_free(w);
 }
 
 /* Two conversations of one person at the same time. */
 static void answers_under_way_are_reserved(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = STORED, .file = "limits = ( { messages = 1; } );\n" });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .file = "limits = ( { messages = 1; } );\n" });
     say_as(w, "c", "alice", "1", "#sleep 60000", true);
     wait_for(w, "ack", 1);
     say_as(w, "d", "alice", "2", "#echo a", true);
     wait_for(w, "final", 1);
     assert_non_null(strstr(nth(w, "final", 0)->text, "are being written take up what is left for now"));
-    world_free(w);
+    chat_world_free(w);
 }
 
 static void a_stopped_answer_gives_back_what_it_held(void **state)

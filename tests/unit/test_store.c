@@ -28,7 +28,6 @@ static void assert_same_msg(const struct store_msg *m, const struct store_msg *e
     assert_text(m->text, expected->text);
     assert_text(m->finish, expected->finish);
     assert_text(m->usage, expected->usage);
-    assert_text(m->platform_id, expected->platform_id);
 }
 
 static void assert_seqs(const struct fixture *f, const int64_t *seqs, size_t n)
