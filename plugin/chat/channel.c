@@ -23,6 +23,9 @@ struct question *question_new(const struct store_msg *m)
     q->turn = m->turn;
     q->accepted_ms = clock_mono_ms();
     q->command = m->flags & STORE_COMMAND;
+    q->again = q->retry = m->flags & STORE_AGAIN;
+    q->replaces = q->again ? m->answer : 0;
+    q->reply_to = mem_dup(q->again ? m->reply_to : m->id);
     q->id = mem_dup(m->id);
     q->sender = mem_dup(m->sender);
     q->name = mem_dup(m->name);
@@ -38,6 +41,7 @@ void question_free(struct question *q)
     free(q->name);
     free(q->lang);
     free(q->text);
+    free(q->reply_to);
     free(q);
 }
 
@@ -72,6 +76,17 @@ void channel_enqueue(struct channel *ch, struct question *q)
     DL_APPEND(ch->queue, q);
     ch->n_queue++;
     metric_add(METRIC_TURNS_WAITING, 1);
+}
+
+void channel_put_back(struct channel *ch, struct question *list)
+{
+    struct question *q;
+    DL_FOREACH(list, q) {
+        ch->n_queue++;
+        metric_add(METRIC_TURNS_WAITING, 1);
+    }
+    DL_CONCAT(list, ch->queue);
+    ch->queue = list;
 }
 
 struct question *channel_dequeue(struct channel *ch, struct question *q)
@@ -278,15 +293,20 @@ static char *unescaped(const char *s, size_t len)
     return buf_take(&out);
 }
 
+void channel_name(struct buf *out, const struct adapter *a, const char *chat, const char *thread)
+{
+    buf_init(out, CHANNEL_NAME_BYTES_MAX);
+    buf_addf(out, "%s:", a->conf->name);
+    add_escaped(out, chat);
+    if (thread)
+        buf_addf(out, "/%s", thread);
+}
+
 struct channel *channel_get(struct chat *core, struct adapter *a, const char *chat, const char *thread)
 {
     struct buf name;
     struct channel *ch;
-    buf_init(&name, CHANNEL_NAME_BYTES_MAX);
-    buf_addf(&name, "%s:", a->conf->name);
-    add_escaped(&name, chat);
-    if (thread)
-        buf_addf(&name, "/%s", thread);
+    channel_name(&name, a, chat, thread);
     HASH_FIND_STR(core->by_name, buf_str(&name), ch);
     if (ch) {
         DL_DELETE(core->lru, ch);

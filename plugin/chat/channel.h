@@ -27,9 +27,13 @@ struct question {
     struct question *prev, *next;
     int64_t seq, turn;       /* turn: already bound to the turn that this seq leads, or 0 */
     int64_t accepted_ms;     /* monotonic */
-    bool command, retry;     /* retry: a command that asks the last question again */
+    bool command, retry;     /* retry: asks the last question again */
+    bool again;              /* and does so in place of the answer with number `replaces`, not as a command */
+    int64_t replaces;
+    bool withdrawn;          /* by its sender, while its turn ran */
     bool seen;               /* an earlier run may have shown a part of its answer */
     char *id, *sender, *name, *lang, *text;
+    char *reply_to;          /* id of the message that an answer replies to: its own, or that of what is asked again */
 };
 struct question *question_new(const struct store_msg *m);
 void question_free(struct question *q);
@@ -76,6 +80,7 @@ struct channel {
 struct channel *channel_get(struct chat *core, struct adapter *a, const char *chat, const char *thread);
 /* By its full name, of which CHAT has '%' and '/' as %25 and %2F. */
 struct channel *channel_get_named(struct chat *core, struct adapter *a, const char *name);
+void channel_name(struct buf *out, const struct adapter *a, const char *chat, const char *thread); /* out is begun here */
 /* What a full name is made of; *chat_r is the caller's, *thread_r points into name or is NULL. */
 void channel_name_split(const char *name, char **chat_r, const char **thread_r);
 /* fn is called at once if the channel is ready, else when it is or cannot be. */
@@ -106,6 +111,7 @@ void channel_save(struct channel *ch);
 
 /* At the end of the queue. */
 void channel_enqueue(struct channel *ch, struct question *q);
+void channel_put_back(struct channel *ch, struct question *list); /* at its front */
 struct question *channel_dequeue(struct channel *ch, struct question *q); /* returns q */
 
 enum language channel_language(const struct channel *ch, const struct question *q);

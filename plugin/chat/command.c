@@ -125,12 +125,12 @@ static void settlef(struct channel *ch, struct question *q, enum notice n, const
     buf_free(&out);
 }
 
-static bool is_admin(const struct channel *ch, const struct bot_conf *bot, const struct question *q)
+bool command_is_allowed(const struct channel *ch, const struct bot_conf *bot, const char *sender)
 {
     struct buf who;
     bool found = false;
     buf_init(&who, 1024);
-    buf_addf(&who, "%s:%s", ch->account, q->sender ? q->sender : "");
+    buf_addf(&who, "%s:%s", ch->account, sender ? sender : "");
     for (size_t i = 0; i < bot->admins.n && !found; i++)
         found = config_glob(bot->admins.v[i], buf_str(&who));
     buf_free(&who);
@@ -140,7 +140,7 @@ static bool is_admin(const struct channel *ch, const struct bot_conf *bot, const
 static void help(struct channel *ch, const struct bot_conf *bot, struct question *q)
 {
     enum language lang = channel_language(ch, q);
-    bool admin = is_admin(ch, bot, q);
+    bool admin = command_is_allowed(ch, bot, q->sender);
     struct buf out;
     buf_init(&out, RESULT_BYTES_MAX);
     for (const char *at = notice_text(NOTICE_HELP_HEAD, lang); *at; at++)
@@ -291,7 +291,7 @@ void command_run(struct channel *ch, struct question *q)
         ending_silent(ch, list);
         return;
     }
-    if (command_is_admin(c) && !is_admin(ch, bot, q)) {
+    if (command_is_admin(c) && !command_is_allowed(ch, bot, q->sender)) {
         settle(ch, q, notice_text(NOTICE_NOT_ADMIN, channel_language(ch, q)));
         return;
     }

@@ -31,6 +31,9 @@ enum command command_parse(const struct bot_conf *bot, const char *text, const c
 
 bool command_is_admin(enum command c); /* needs bot->admins */
 
+/* Is this one of the bot's admins? */
+bool command_is_allowed(const struct channel *ch, const struct bot_conf *bot, const char *sender);
+
 /* Obeys q, a message that was stored as a command, and settles it. Owns q. */
 void command_run(struct channel *ch, struct question *q);
 

@@ -197,7 +197,7 @@ static void split(struct parts *p)
     end->n_parts = p->n;
     free(end->first);
     end->first = p->n ? mem_dup(p->v[0].text) : NULL;
-    end->untouched = outbox_hold(end->ch, end->lead);
+    end->untouched = outbox_hold(end->ch, end->lead, end->fresh);
 }
 
 /* The number is drawn anew for each try: events that were written in the
@@ -234,7 +234,7 @@ static void attempt(void *arg)
         .reason = end->reason,
         .answer = &answer,
         .seq_limit = end->limit,
-        .supersedes = end->supersedes,
+        .supersedes = end->outcome == STORE_ANSWERED || adopts(end) ? end->supersedes : 0,
         .parts = parts->n ? parts->v : NULL,
         .n_parts = parts->n,
         .untouched = end->untouched,

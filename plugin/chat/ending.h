@@ -32,6 +32,7 @@ struct ending {
     int64_t seq, limit;      /* private: of the try that is under way */
     char *first;             /* private: the first part that goes through the outbox; NULL: none does */
     size_t n_parts;          /* private */
+    bool fresh;              /* its row in the outbox, if it has one, was made by this turn */
     bool untouched;          /* private: as in store_finish */
     bool dropped;            /* in done: the message was decided otherwise, nothing was written */
     void (*done)(void *arg, const struct ending *end); /* on disk and sent; may be NULL */

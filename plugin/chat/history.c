@@ -9,6 +9,7 @@
 #include "plugin/base/json.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/secret.h"
+#include "plugin/base/utf8.h"
 #include "plugin/chat/quote.h"
 #include "plugin/model/tokens.h"
 
@@ -58,7 +59,20 @@ static void add_name(struct buf *out, const char *name)
         if (*name != ':' && *name != '\n' && *name != '\r')
             clean[n++] = *name;
     buf_add(out, clean, n);
-    buf_adds(out, ": ");
+}
+
+static void add_quoted(struct buf *out, const struct store_msg *m)
+{
+    size_t len = strlen(m->quoted), kept = utf8_cut(m->quoted, len, HISTORY_QUOTED_BYTES_MAX);
+    buf_adds(out, "[Replying to this message of ");
+    add_name(out, m->quoted_name ? m->quoted_name : "somebody");
+    buf_adds(out, ":\n> ");
+    for (size_t i = 0; i < kept; i++) {
+        buf_addc(out, m->quoted[i]);
+        if (m->quoted[i] == '\n')
+            buf_adds(out, "> ");
+    }
+    buf_adds(out, kept < len ? "…\n]\n" : "\n]\n");
 }
 
 /* Returns the length. */
@@ -115,8 +129,12 @@ struct entry *history_add(struct history *h, const struct store_msg *m, const ch
     struct buf text, json;
     buf_init(&text, CONTENT_BYTES_MAX);
     buf_init(&json, CONTENT_BYTES_MAX);
-    if (name)
+    if (name) {
         add_name(&text, name);
+        buf_adds(&text, ": ");
+    }
+    if (m->quoted)
+        add_quoted(&text, m);
     buf_adds(&text, m->flags & STORE_QUOTED ? quote_skip(m->text) : m->text);
     json_escape(&json, buf_str(&text), text.len);
     char plain[HISTORY_NAME_MAX + 1];
@@ -139,6 +157,17 @@ struct entry *history_add(struct history *h, const struct store_msg *m, const ch
     buf_free(&json);
     insert(h, e);
     return e;
+}
+
+struct entry *history_replace(struct history *h, struct entry *e, const struct store_msg *m, const char *name)
+{
+    const struct entry old = { .turn = e->turn, .pending = e->pending, .noticed = e->noticed };
+    history_drop(h, e);
+    struct entry *now = history_add(h, m, name);
+    now->turn = old.turn;
+    now->pending = old.pending;
+    now->noticed = old.noticed;
+    return now;
 }
 
 void history_drop(struct history *h, struct entry *e)

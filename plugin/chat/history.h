@@ -12,6 +12,7 @@
 
 #include "plugin/store/store.h"
 
+#define HISTORY_QUOTED_BYTES_MAX 2048U /* of the text that a message quotes; the rest is left out */
 #define HISTORY_NAME_MAX 64U /* characters; chat-completions reference, section 3 */
 
 struct entry {
@@ -38,8 +39,12 @@ struct history {
 
 /* name: the speaker, or NULL for none. Line breaks and colons leave the name:
  * a nick like "system:" must not look like a role. What entry.name cannot have
- * becomes '_', and a hash tells such names apart. */
+ * becomes '_', and a hash tells such names apart. What the message quotes stands
+ * before its text, in lines that begin with '>', so that nobody's words can be taken
+ * for somebody else's. */
 struct entry *history_add(struct history *h, const struct store_msg *m, const char *name);
+/* The same message, with another text. */
+struct entry *history_replace(struct history *h, struct entry *e, const struct store_msg *m, const char *name);
 void history_clear(struct history *h);
 /* From here on tokens are counted so; counts all entries again if that is new, which it returns. */
 bool history_count_by(struct history *h, const struct vocabulary *v);

@@ -12,11 +12,13 @@
 #include "plugin/base/utf8.h"
 #include "plugin/chat/command.h"
 #include "plugin/chat/ending.h"
+#include "plugin/chat/revise.h"
 #include "plugin/chat/summary.h"
 #include "plugin/chat/turn.h"
 
 #define NAME_BYTES_MAX 1024U
 #define ID_BYTES_MAX 512U
+#define QUOTED_BYTES_MAX 8192U /* kept of a quoted text; the model sees less of it */
 #define COMPLAIN_AGAIN_MS 60000
 
 /* A message on its way in. */
@@ -68,19 +70,10 @@ struct verdict {
     size_t skip;
 };
 
-static struct verdict judge(struct channel *ch, const struct msg_in *m)
+static bool was_called(struct channel *ch, const struct msg_in *m, size_t *skip_r)
 {
-    struct verdict v = { 0 };
-    const struct bot_conf *bot = channel_bot(ch);
-    const char *args;
-    if (!bot || m->context_only) {
-        v.context = bot && bot->context;
-        return v;
-    }
-    enum command command = command_parse(bot, m->text, &args);
-    v.command = command != COMMAND_NONE;
     struct trigger_in in = {
-        .bot = bot,
+        .bot = channel_bot(ch),
         .keywords = ch->keywords,
         .triggers = ch->rule->triggers,
         .text = m->text,
@@ -90,11 +83,25 @@ static struct verdict judge(struct channel *ch, const struct msg_in *m)
         .reply_to_bot = m->reply_to_bot || is_answer_id(m->reply_to),
         .dice = random_unit(),
     };
+    return trigger_match(&in, skip_r) != 0;
+}
+
+static struct verdict judge(struct channel *ch, const struct msg_in *m)
+{
+    struct verdict v = { 0 };
+    const struct bot_conf *bot = channel_bot(ch);
+    const char *args;
+    if (!bot || m->context_only) {
+        v.context = bot && bot->context;
+        return v;
+    }
+    enum command command = m->edits ? COMMAND_NONE : command_parse(bot, m->text, &args);
+    v.command = command != COMMAND_NONE;
     if (v.command)
         v.for_bot = !ch->row.muted || command_is_admin(command);
     else
-        v.for_bot = !ch->row.muted && trigger_match(&in, &v.skip) != 0;
-    v.context = bot->context || v.for_bot;
+        v.for_bot = was_called(ch, m, &v.skip) && !ch->row.muted && !m->edits; /* an edit is what it edits */
+    v.context = (bot->context || v.for_bot) && !m->edits;
     return v;
 }
 
@@ -111,9 +118,11 @@ static void fill_row(struct inbound *in, const struct verdict *v)
         .id = m->id,
         .sender = m->sender,
         .name = m->sender_name,
-        .reply_to = m->reply_to,
+        .reply_to = m->edits ? m->edits : m->reply_to,
         .lang = m->lang,
         .text = m->text + v->skip,
+        .quoted = m->quoted,
+        .quoted_name = m->quoted_name,
     };
 }
 
@@ -146,10 +155,19 @@ static void take_new(struct inbound *in)
         command_run(ch, q);
         return;
     }
-    if (bot->interrupt && ch->turn && turn_has_question(ch->turn, q->sender, NULL))
+    if (bot->interrupt && ch->turn && turn_has_sender(ch->turn, q->sender))
         turn_cancel(ch->turn);
     channel_enqueue(ch, q);
     turn_next(ch);
+}
+
+static void take_edit(struct inbound *in, const struct store_accepted *r)
+{
+    metric_add(METRIC_MESSAGES_IN, 1);
+    if (!r->again)
+        metric_add(METRIC_TURNS_SILENT, 1);
+    if (r->edited)
+        revise_edited(in->ch, &in->row, r);
 }
 
 /* A full disk refuses every message; the log need not have a line for each. */
@@ -177,7 +195,8 @@ static void stored(void *arg, const struct store_accepted *r, const struct err *
             .seq = r->seq,
             .duplicate = r->duplicate,
             .settled = r->duplicate && r->outcome != STORE_PENDING,
-            .to_answer = r->duplicate ? r->outcome != STORE_SILENT : (in->row.flags & STORE_ADDRESSED) != 0,
+            .to_answer = r->duplicate ? r->outcome != STORE_SILENT && r->outcome != STORE_WITHDRAWN
+                                      : (in->row.flags & STORE_ADDRESSED) || r->again,
         };
         ch->row.id = r->channel_id;
         channel_limit_written(ch, in->limit);
@@ -186,6 +205,8 @@ static void stored(void *arg, const struct store_accepted *r, const struct err *
         tell(in, &accepted, NULL);
         if (r->duplicate)
             metric_add(METRIC_MESSAGES_DUP, 1);
+        else if (in->m.edits)
+            take_edit(in, r);
         else
             take_new(in);
     }
@@ -207,6 +228,8 @@ static void write_down(struct inbound *in)
         .msg = in->row,
         .seq_limit = in->limit,
         .position = in->m.position,
+        .edits = in->m.edits,
+        .fresh_ms = revise_fresh_ms(ch),
     };
     ch->commits++;
     in->core->commits++;
@@ -256,6 +279,9 @@ static void copy_message(struct inbound *in, const struct msg_in *m)
     in->m.sender_name = m->sender_name ? cleaned(arena, m->sender_name, strlen(m->sender_name), NULL) : NULL;
     in->m.text = cleaned(arena, m->text, m->len, &in->m.len);
     in->m.reply_to = arena_dup(arena, m->reply_to);
+    in->m.quoted = m->quoted ? cleaned(arena, m->quoted, strnlen(m->quoted, QUOTED_BYTES_MAX), NULL) : NULL;
+    in->m.quoted_name = m->quoted_name ? cleaned(arena, m->quoted_name, strnlen(m->quoted_name, NAME_BYTES_MAX), NULL) : NULL;
+    in->m.edits = arena_dup(arena, m->edits);
     in->m.lang = arena_dup(arena, m->lang);
     in->m.position = arena_dup(arena, m->position);
 }
@@ -288,6 +314,7 @@ void inbox_take(struct chat *core, struct adapter *a, const struct msg_in *m)
         in->m.chat = arena_dupn(in->arena, m->chat, strnlen(m->chat, CHANNEL_NAME_BYTES_MAX));
         in->m.sender = arena_dup(in->arena, m->sender);
         in->m.thread = in->m.sender_name = in->m.reply_to = in->m.lang = in->m.position = NULL;
+        in->m.quoted = in->m.quoted_name = in->m.edits = NULL;
         refuse(in, &e);
         return;
     }

@@ -184,10 +184,20 @@ static void read_again(struct part *p)
 }
 
 /* --- the end of a part --- */
+/* What is to remove it may have waited for its name. */
+static void name_removal(const struct part *p)
+{
+    for (struct part *r = p->box->parts; r; r = r->hh.next)
+        if (r->kind == STORE_OUT_REMOVE && !r->platform_id && p->answer && r->answer == p->answer && r->index == p->index &&
+            strcmp(r->channel, p->channel) == 0)
+            set_text(&r->platform_id, p->platform_id);
+}
+
 static void settled(void *arg, const struct err *e)
 {
     struct part *p = arg;
     struct outbox *box = p->box;
+    name_removal(p);
     if (e->code) /* stays in the store; the next start settles it again */
         log_error("outbox", "cannot write what became of %s in %s: %s", p->txn, p->channel, e->text);
     part_free(p);
@@ -198,6 +208,8 @@ static void settle(struct part *p, const char *platform_id)
 {
     p->state = PART_SETTLING;
     p->adapter = NULL;
+    if (platform_id && !p->platform_id)
+        set_text(&p->platform_id, platform_id);
     store_out_sent(p->box->core->env.store, p->id, platform_id, settled, p);
 }
 
@@ -518,10 +530,15 @@ static void on_timer(void *arg)
 }
 
 /* --- an answer that grows --- */
-bool outbox_can_grow(const struct adapter *a)
+bool outbox_can_edit(const struct adapter *a)
 {
     unsigned caps = a->ops->facts.caps;
-    return caps & ADAPTER_EDIT && !(caps & ADAPTER_STORED) && caps & (ADAPTER_IDEMPOTENT | ADAPTER_FETCH);
+    return caps & ADAPTER_EDIT && !(caps & ADAPTER_STORED);
+}
+
+bool outbox_can_grow(const struct adapter *a)
+{
+    return outbox_can_edit(a) && a->ops->facts.caps & (ADAPTER_IDEMPOTENT | ADAPTER_FETCH);
 }
 
 static void opened(void *arg, const struct store_out *o, bool fresh, const struct err *e)
@@ -574,12 +591,12 @@ bool outbox_is_seen(const struct channel *ch, int64_t lead)
     return p && p->tried;
 }
 
-bool outbox_hold(struct channel *ch, int64_t lead)
+bool outbox_hold(struct channel *ch, int64_t lead, bool fresh)
 {
     struct part *p = find_open(ch, lead);
     if (p)
         p->wanted = false;
-    return p && !p->tried;
+    return p ? !p->tried : fresh;
 }
 
 void outbox_close(struct channel *ch, int64_t lead, const struct outbox_final *f)

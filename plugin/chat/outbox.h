@@ -34,8 +34,8 @@ void outbox_sent(struct chat *core, int64_t handle, const char *platform_id);
 void outbox_failed(struct chat *core, int64_t handle, const struct err *e, bool retry, int64_t retry_after_ms);
 
 /* --- an answer that grows --- */
-/* Can answers grow in sight through the outbox there? */
-bool outbox_can_grow(const struct adapter *a);
+bool outbox_can_edit(const struct adapter *a); /* are there messages of ours, and can their text be another one? */
+bool outbox_can_grow(const struct adapter *a); /* ... and grow in sight? */
 /* Has its row made. adopts: seq of an older answer whose message it takes over,
  * or 0. This and outbox_show() draw a number of the channel, so
  * channel_has_seq() must hold. */
@@ -44,8 +44,9 @@ void outbox_open(struct channel *ch, int64_t lead, int64_t adopts);
  * as an edit afterwards. False: not now; turn_kick() is told when it can be. */
 bool outbox_show(struct channel *ch, int64_t lead, const struct buf *text);
 bool outbox_is_seen(const struct channel *ch, int64_t lead); /* people may see a part of it */
-/* Its text is being written down: nothing more of it leaves. True: nothing did. */
-bool outbox_hold(struct channel *ch, int64_t lead);
+/* Its text is being written down: nothing more of it leaves. True: nothing did;
+ * fresh says that of a row that is being made. */
+bool outbox_hold(struct channel *ch, int64_t lead, bool fresh);
 /* The answer is on disk, in so many parts (none: it has no message), of which this is the first. */
 struct outbox_final {
     int64_t answer; /* its seq */

@@ -48,7 +48,7 @@ struct turn {
     struct question *lead;
     const char **answers;        /* their ids, borrowed, NULL-terminated; NULL if there is only one */
     int64_t ask;                 /* leads the questions of the prompt; another than lead with /retry */
-    int64_t supersedes;
+    int64_t supersedes;          /* seq of an older answer that leaves the prompt; 0: none */
     struct buf system, front, messages; /* of the request; front: prompt_front() */
     size_t fixed_tokens;         /* of system and front, which are never trimmed */
     char key[CACHE_KEY_BYTES];   /* of the request, if its answer may be given again; else "" */
@@ -181,6 +181,13 @@ static void ended(void *arg, const struct ending *end)
     next_ready(ch->core);
 }
 
+/* The answer whose message this one takes over, where messages can be edited. */
+static int64_t adopts(const struct turn *t)
+{
+    const struct adapter *a = t->ch->adapter;
+    return t->lead->again && a && outbox_can_edit(a) ? t->supersedes : 0;
+}
+
 static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const char *finish)
 {
     completion_cancel(&t->completion);
@@ -188,13 +195,15 @@ static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const
     defer_cancel(&t->flush);
     typing(t, false);
     set_state(t, TURN_STORING);
-    struct ending *end = ending_new(t->ch, t->lead->seq, t->lead->id);
+    struct ending *end = ending_new(t->ch, t->lead->seq, t->lead->reply_to);
     ending_answers(end, t->questions);
     end->outcome = outcome;
     end->notice = outcome == STORE_NOTICED;
     end->shown = t->shown;
     end->finish = finish;
     end->supersedes = t->supersedes;
+    end->adopts = adopts(t);
+    end->fresh = t->opened && t->lead->turn == 0; /* a row binds its question on disk */
     end->accepted_ms = t->lead->accepted_ms;
     end->bill = t->bill;
     t->bill = NULL;
@@ -283,7 +292,7 @@ static void open_row(struct turn *t)
     if (t->opened || sight(t) != SIGHT_OUTBOX || !channel_has_seq(t->ch))
         return;
     t->opened = true;
-    outbox_open(t->ch, t->lead->seq, 0);
+    outbox_open(t->ch, t->lead->seq, adopts(t));
 }
 
 static const struct buf *view(struct turn *t)
@@ -306,7 +315,7 @@ static void fill(struct turn *t, struct msg_out *m)
         .text = buf_str(text),
         .len = text->len,
         .first = !t->shown,
-        .reply_to = t->lead->id,
+        .reply_to = t->lead->reply_to,
         .reply_seq = t->lead->seq,
         .answers = t->answers,
     };
@@ -604,6 +613,9 @@ static bool answer_again(struct turn *t)
     return true;
 }
 
+static void drop(struct turn *t);
+static void dissolve(struct turn *t);
+
 static void ask(struct turn *t)
 {
     static const struct completion_handler handler = { on_text,     on_reasoning, on_restart,
@@ -650,7 +662,11 @@ static void bound(void *arg, const struct err *e)
         timer_set(&t->timer, STORE_RETRY_MS);
         return;
     }
-    if (t->cancelled)
+    struct question *q;
+    DL_SEARCH_SCALAR(t->questions, q, withdrawn, true);
+    if (q)
+        dissolve(t);
+    else if (t->cancelled)
         end_cancelled(t);
     else
         ask(t);
@@ -753,6 +769,8 @@ static bool find_retry(struct turn *t)
     }
     if (last)
         t->ask = last->turn;
+    if (t->lead->again)
+        t->supersedes = t->lead->replaces; /* which a notice may be, and those are in no history */
     return last != NULL;
 }
 
@@ -790,8 +808,11 @@ static void begin(struct channel *ch, const struct bot_conf *bot)
     mark_entries(t);
     t->shown = t->questions->seen && sight(t) == SIGHT_STORED;
     if (t->lead->retry && !find_retry(t)) {
-        end_with_notice(t, notice_text(NOTICE_RETRY_NOTHING, channel_language(ch, t->lead)), finish_name(FINISH_STOP),
-                        NULL);
+        if (t->lead->again)
+            drop(t);
+        else
+            end_with_notice(t, notice_text(NOTICE_RETRY_NOTHING, channel_language(ch, t->lead)), finish_name(FINISH_STOP),
+                            NULL);
     } else if (t->questions->next) {
         t->state = TURN_BINDING;
         bind(t);
@@ -815,13 +836,129 @@ bool turn_cancel_all(struct channel *ch, int64_t seq)
     return any;
 }
 
-bool turn_has_question(const struct turn *t, const char *sender, const char *id)
+bool turn_has_sender(const struct turn *t, const char *sender)
 {
     struct question *q;
     DL_FOREACH(t->questions, q)
-        if (q->sender && strcmp(q->sender, sender) == 0 && (!id || strcmp(q->id, id) == 0))
+        if (q->sender && strcmp(q->sender, sender) == 0)
             return true;
     return false;
+}
+
+struct question *turn_question(const struct turn *t, int64_t seq)
+{
+    struct question *q;
+    DL_SEARCH_SCALAR(t->questions, q, seq, seq);
+    return q;
+}
+
+struct turn *turn_of(const struct channel *ch, int64_t seq)
+{
+    struct turn *t = ch->turn;
+    if (!t)
+        return NULL;
+    const struct entry *e = history_find(&t->ch->history, seq);
+    bool again = t->lead->again && e && e->turn == t->ask;
+    return again || turn_question(t, seq) ? t : NULL;
+}
+
+/* --- when people change their minds --- */
+static void paid(void *arg, const struct err *e)
+{
+    (void)arg;
+    if (e->code)
+        log_error("chat", "cannot write down what an answer cost that nobody wanted: %s", e->text);
+}
+
+/* What was asked for in vain has its price all the same. */
+static void stop_asking(struct turn *t)
+{
+    if (t->bill) {
+        bill_settle_cancelled(t->bill, t->completion, &t->text);
+        struct store_bill rows = bill_rows(t->bill);
+        bill_written(t->bill);
+        if (rows.n_usage)
+            store_bill_add(t->ch->core->env.store, &rows, paid, NULL);
+        bill_free(&t->bill);
+    }
+    completion_cancel(&t->completion);
+    timer_cancel(&t->timer);
+    defer_cancel(&t->flush);
+}
+
+bool turn_start_over(struct channel *ch, int64_t seq)
+{
+    struct turn *t = turn_of(ch, seq);
+    if (!t || t->state == TURN_STORING)
+        return false;
+    if (t->state == TURN_BINDING)
+        return true;
+    bool seen = is_seen(t);
+    stop_asking(t);
+    buf_reset(&t->text);
+    buf_reset(&t->thought);
+    t->restarted = seen;
+    t->from = NULL;
+    t->key[0] = '\0';
+    ask(t);
+    return true;
+}
+
+/* Those that were not taken back are asked again. */
+static void dissolve(struct turn *t)
+{
+    struct channel *ch = t->ch;
+    struct question *q, *tmp, *others = NULL;
+    stop_asking(t);
+    typing(t, false);
+    metric_add(METRIC_TURNS_CANCELLED, 1);
+    outbox_lost(ch, t->lead->seq);
+    DL_FOREACH_SAFE(t->questions, q, tmp)
+        if (!q->withdrawn) {
+            struct entry *e = history_find(&ch->history, q->seq);
+            if (e)
+                e->turn = q->seq;
+            q->turn = 0;
+            DL_DELETE(t->questions, q);
+            DL_APPEND(others, q);
+        }
+    turn_free(t);
+    channel_put_back(ch, others);
+    turn_next(ch);
+    next_ready(ch->core);
+}
+
+void turn_withdraw(struct channel *ch, int64_t seq)
+{
+    struct turn *t = turn_of(ch, seq);
+    if (!t || t->state == TURN_STORING)
+        return;
+    struct question *q = turn_question(t, seq);
+    (q ? q : t->lead)->withdrawn = true;
+    if (t->state != TURN_BINDING) /* else that comes to an end first */
+        dissolve(t);
+}
+
+static void drop(struct turn *t)
+{
+    struct channel *ch = t->ch;
+    struct question *list = t->questions;
+    t->questions = NULL;
+    typing(t, false);
+    turn_free(t);
+    ending_silent(ch, list);
+    turn_next(ch);
+    next_ready(ch->core);
+}
+
+bool turn_drop(struct turn *t)
+{
+    if (t->state == TURN_STORING || t->state == TURN_BINDING)
+        return false;
+    stop_asking(t);
+    metric_add(METRIC_TURNS_CANCELLED, 1);
+    drop(t);
+    return true;
 }
 
 void turn_next(struct channel *ch)

@@ -27,6 +27,15 @@ void turn_next(struct channel *ch);
 void turn_cancel(struct turn *t);
 /* The same, and what waits from before seq is decided not to be answered. False: there was nothing. */
 bool turn_cancel_all(struct channel *ch, int64_t seq);
+/* The text of one of its questions, or of the one that it asks again, is another
+ * now: its answer starts over, in the same message. False: there is no such turn,
+ * or its answer is complete. */
+bool turn_start_over(struct channel *ch, int64_t seq);
+/* A question was taken back: what came of the answer is, too, and the others of
+ * its turn are asked again. The store knows already. */
+void turn_withdraw(struct channel *ch, int64_t seq);
+/* The answer is not wanted: it ends as if nothing had been asked. False: too late, or too early. */
+bool turn_drop(struct turn *t);
 bool turn_is_storing(const struct turn *t); /* its answer is complete and on its way to the disk */
 /* Forgets the turn without an outcome (shutdown). Frees t. */
 void turn_abandon(struct turn *t);
@@ -37,7 +46,9 @@ void turn_kick(struct turn *t);
  * Fields of *m are borrowed until the next loop turn. */
 bool turn_shown(const struct channel *ch, struct msg_out *m);
 
-/* Is this message (id NULL: any message of the sender) among what t answers? */
-bool turn_has_question(const struct turn *t, const char *sender, const char *id);
+bool turn_has_sender(const struct turn *t, const char *sender); /* among those whom t answers */
+/* Is it being answered, or was it and is asked again? NULL: no. */
+struct turn *turn_of(const struct channel *ch, int64_t seq);
+struct question *turn_question(const struct turn *t, int64_t seq); /* one that it answers, or NULL */
 
 #endif

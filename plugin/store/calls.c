@@ -18,6 +18,9 @@ static void pack_msg(struct pack *p, struct store_msg *m)
     pack_text(p, &m->reply_to);
     pack_text(p, &m->lang);
     pack_text(p, &m->text);
+    pack_text(p, &m->quoted);
+    pack_text(p, &m->quoted_name);
+    pack_text(p, &m->wish);
     pack_text(p, &m->finish);
     pack_text(p, &m->usage);
 }
@@ -28,13 +31,18 @@ static void pack_accept(struct job *job, struct pack *p)
     pack_text(p, &j->in.account);
     pack_text(p, &j->in.channel);
     pack_text(p, &j->in.position);
+    pack_text(p, &j->in.edits);
     pack_msg(p, &j->in.msg);
+    pack_text(p, &j->room.name);
+    pack_text(p, &j->room.topic);
+    pack_text(p, &j->room.aliases);
 }
 
 static void deliver_accept(struct job *job, const struct err *e)
 {
     static const struct store_accepted nothing;
     struct accept_job *j = (struct accept_job *)job;
+    j->out.edited = job->rows.n ? job->rows.items : NULL;
     j->done(job->arg, e->code ? &nothing : &j->out, e);
 }
 
@@ -43,6 +51,8 @@ void store_accept(struct store *s, const struct store_accept *a,
 {
     static const struct job_type type = { sizeof(struct accept_job), pack_accept, accept_work, deliver_accept };
     struct accept_job j = { .job = { .type = &type, .arg = arg }, .in = *a, .done = done };
+    if (a->room)
+        j.room = *a->room;
     job_submit(s, &j.job);
 }
 
@@ -151,6 +161,7 @@ static void pack_channel(struct job *job, struct pack *p)
     pack_text(p, &j->in.prompt);
     pack_text(p, &j->in.summary);
     pack_text(p, &j->in.pins);
+    pack_text(p, &j->in.preset);
 }
 
 void store_channel_put(struct store *s, const struct store_channel *c, void (*done)(void *arg, const struct err *e),
@@ -174,7 +185,7 @@ static void deliver_load(struct job *job, const struct err *e)
     struct load_job *j = (struct load_job *)job;
     struct store_loaded r = { 0 };
     if (!e->code)
-        r = (struct store_loaded){ .channel = j->out, .msgs = job->rows.items, .n = job->rows.n };
+        r = (struct store_loaded){ .channel = j->out, .room = j->room, .msgs = job->rows.items, .n = job->rows.n };
     j->done(job->arg, &r, e);
 }
 
@@ -232,6 +243,81 @@ void store_prune(struct store *s, int64_t before_ms, void (*done)(void *arg, boo
 {
     static const struct job_type type = { sizeof(struct prune_job), NULL, prune_work, deliver_prune };
     struct prune_job j = { .job = { .type = &type, .arg = arg }, .before_ms = before_ms, .done = done };
+    job_submit(s, &j.job);
+}
+
+/* --- what people take back --- */
+static void pack_withdraw(struct job *job, struct pack *p)
+{
+    struct withdraw_job *j = (struct withdraw_job *)job;
+    pack_text(p, &j->account);
+    pack_text(p, &j->channel);
+    pack_text(p, &j->sender);
+    pack_text(p, &j->id);
+}
+
+static void deliver_withdraw(struct job *job, const struct err *e)
+{
+    static const struct store_withdrawn nothing;
+    struct withdraw_job *j = (struct withdraw_job *)job;
+    j->done(job->arg, e->code ? &nothing : &j->out, e);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): the contract's parameters */
+void store_withdraw(struct store *s, const char *account, const char *channel, const char *sender, const char *id,
+                    void (*done)(void *arg, const struct store_withdrawn *w, const struct err *e), void *arg)
+{
+    static const struct job_type type = { sizeof(struct withdraw_job), pack_withdraw, withdraw_work, deliver_withdraw };
+    struct withdraw_job j = { .job = { .type = &type, .arg = arg }, .account = account, .channel = channel,
+                              .sender = sender, .id = id, .done = done };
+    job_submit(s, &j.job);
+}
+
+static void pack_posted(struct job *job, struct pack *p)
+{
+    struct posted_job *j = (struct posted_job *)job;
+    pack_text(p, &j->account);
+    pack_text(p, &j->channel);
+    pack_text(p, &j->platform_id);
+    pack_text(p, &j->sender);
+}
+
+static void deliver_posted(struct job *job, const struct err *e)
+{
+    static const struct store_posted nothing;
+    struct posted_job *j = (struct posted_job *)job;
+    j->done(job->arg, e->code ? &nothing : &j->out, e);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): the contract's parameters */
+void store_posted(struct store *s, const char *account, const char *channel, const char *platform_id, const char *sender,
+                  void (*done)(void *arg, const struct store_posted *p, const struct err *e), void *arg)
+{
+    static const struct job_type type = { sizeof(struct posted_job), pack_posted, posted_work, deliver_posted };
+    struct posted_job j = { .job = { .type = &type, .arg = arg }, .account = account, .channel = channel,
+                            .platform_id = platform_id, .sender = sender, .done = done };
+    job_submit(s, &j.job);
+}
+
+static void deliver_again(struct job *job, const struct err *e)
+{
+    struct again_job *j = (struct again_job *)job;
+    j->done(job->arg, job->rows.n ? job->rows.items : NULL, e);
+}
+
+void store_again(struct store *s, const struct store_again *in,
+                 void (*done)(void *arg, const struct store_msg *m, const struct err *e), void *arg)
+{
+    static const struct job_type type = { sizeof(struct again_job), NULL, again_work, deliver_again };
+    struct again_job j = { .job = { .type = &type, .arg = arg }, .in = *in, .done = done };
+    job_submit(s, &j.job);
+}
+
+void store_take_back(struct store *s, int64_t channel_id, int64_t answer, void (*done)(void *arg, const struct err *e),
+                     void *arg)
+{
+    static const struct job_type type = { sizeof(struct turn_job), pack_turn, take_back_work, deliver_plain };
+    struct turn_job j = { .job = { .type = &type, .done = done, .arg = arg }, .channel = channel_id, .lead = answer };
     job_submit(s, &j.job);
 }
 

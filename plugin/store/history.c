@@ -7,33 +7,35 @@
 
 #define PRUNE_STEPS 1000 /* messages looked at, and facts dropped, by one call */
 
-#define COLUMNS                                                                                                       \
-    "seq, time_ms, kind, outcome, flags, turn, id, sender, name, reply_to, lang, text, finish, usage"
-
-static void read_message(const struct query *q, struct job *job)
+void message_read(const struct query *q, struct job *job)
 {
     struct store_msg *m = job_row(job, sizeof *m);
     struct arena *arena = job_arena(job);
-    m->seq = column_int(q, 0);
-    m->time_ms = column_int(q, 1);
-    m->kind = (enum store_kind)column_int(q, 2);
-    m->outcome = (enum store_outcome)column_int(q, 3);
-    m->flags = (unsigned)column_int(q, 4);
-    m->turn = column_int(q, 5);
-    m->id = column_text(q, 6, arena);
-    m->sender = column_text(q, 7, arena);
-    m->name = column_text(q, 8, arena);
-    m->reply_to = column_text(q, 9, arena);
-    m->lang = column_text(q, 10, arena);
-    m->text = column_text(q, 11, arena);
-    m->finish = column_text(q, 12, arena);
-    m->usage = column_text(q, 13, arena);
+    int i = 0;
+    m->seq = column_int(q, i++);
+    m->time_ms = column_int(q, i++);
+    m->kind = (enum store_kind)column_int(q, i++);
+    m->outcome = (enum store_outcome)column_int(q, i++);
+    m->flags = (unsigned)column_int(q, i++);
+    m->turn = column_int(q, i++);
+    m->id = column_text(q, i++, arena);
+    m->sender = column_text(q, i++, arena);
+    m->name = column_text(q, i++, arena);
+    m->reply_to = column_text(q, i++, arena);
+    m->lang = column_text(q, i++, arena);
+    m->text = column_text(q, i++, arena);
+    m->quoted = column_text(q, i++, arena);
+    m->quoted_name = column_text(q, i++, arena);
+    m->wish = column_text(q, i++, arena);
+    m->answer = column_int(q, i++);
+    m->finish = column_text(q, i++, arena);
+    m->usage = column_text(q, i++, arena);
 }
 
 static enum err_code read_messages(struct query *q, struct job *job, struct err *e)
 {
     while (query_step(q))
-        read_message(q, job);
+        message_read(q, job);
     return query_end(q, e);
 }
 
@@ -41,7 +43,7 @@ static enum err_code read_messages(struct query *q, struct job *job, struct err 
 static enum err_code read_channel(struct db *db, struct load_job *j, struct err *e)
 {
     struct query q = query_new(db, "SELECT id, seq_limit, reset_seq, muted, model, prompt, summary, summary_seq,"
-                                   " pins FROM channel WHERE account = ? AND name = ?");
+                                   " pins, preset FROM channel WHERE account = ? AND name = ?");
     bind_text(&q, j->account);
     bind_text(&q, j->channel);
     j->out = (struct store_channel){ 0 };
@@ -55,13 +57,30 @@ static enum err_code read_channel(struct db *db, struct load_job *j, struct err 
         j->out.summary = column_text(&q, 6, job_arena(&j->job));
         j->out.summary_seq = column_int(&q, 7);
         j->out.pins = column_text(&q, 8, job_arena(&j->job));
+        j->out.preset = column_text(&q, 9, job_arena(&j->job));
+    }
+    return query_end(&q, e);
+}
+
+/* A thread is in its chat, whose name ends at the first slash. */
+static enum err_code read_room(struct db *db, struct load_job *j, struct err *e)
+{
+    struct query q = query_new(db, "SELECT name, topic, aliases FROM room WHERE account = ?1"
+                                   " AND chat = substr(?2, 1, instr(?2 || '/', '/') - 1)");
+    bind_text(&q, j->account);
+    bind_text(&q, j->channel);
+    j->room = (struct store_room){ 0 };
+    if (query_step(&q)) {
+        j->room.name = column_text(&q, 0, job_arena(&j->job));
+        j->room.topic = column_text(&q, 1, job_arena(&j->job));
+        j->room.aliases = column_text(&q, 2, job_arena(&j->job));
     }
     return query_end(&q, e);
 }
 
 static enum err_code read_last(struct db *db, struct load_job *j, struct err *e)
 {
-    struct query q = query_new(db, "SELECT " COLUMNS " FROM message WHERE channel = ? AND seq > ? ORDER BY seq DESC LIMIT ?");
+    struct query q = query_new(db, "SELECT " MESSAGE_COLUMNS " FROM message WHERE channel = ? AND seq > ? ORDER BY seq DESC LIMIT ?");
     bind_int(&q, j->out.id);
     bind_int(&q, j->out.reset_seq);
     bind_int(&q, job_limit(j->n));
@@ -70,7 +89,7 @@ static enum err_code read_last(struct db *db, struct load_job *j, struct err *e)
 
 static enum err_code read_pending(struct db *db, struct load_job *j, int64_t before, struct err *e)
 {
-    struct query q = query_new(db, "SELECT " COLUMNS " FROM message INDEXED BY message_pending"
+    struct query q = query_new(db, "SELECT " MESSAGE_COLUMNS " FROM message INDEXED BY message_pending"
                                    " WHERE channel = ? AND seq < ? AND kind = 1 AND outcome = 0 ORDER BY seq DESC");
     bind_int(&q, j->out.id);
     bind_int(&q, before);
@@ -90,6 +109,8 @@ enum err_code load_work(struct db *db, struct job *job, struct err *e)
 {
     struct load_job *j = (struct load_job *)job;
     enum err_code code = read_channel(db, j, e);
+    if (!code)
+        code = read_room(db, j, e);
     if (code || !j->out.id)
         return code;
     code = read_last(db, j, e);
@@ -138,7 +159,7 @@ static enum err_code read_followers(struct db *db, struct job *job, int64_t chan
 enum err_code history_work(struct db *db, struct job *job, struct err *e)
 {
     const struct history_job *j = (const struct history_job *)job;
-    struct query q = query_new(db, "SELECT " COLUMNS " FROM message WHERE channel = ? AND seq > ? ORDER BY seq LIMIT ?");
+    struct query q = query_new(db, "SELECT " MESSAGE_COLUMNS " FROM message WHERE channel = ? AND seq > ? ORDER BY seq LIMIT ?");
     bind_int(&q, j->channel);
     bind_int(&q, j->after);
     bind_int(&q, job_limit(j->limit));
@@ -149,7 +170,7 @@ enum err_code history_work(struct db *db, struct job *job, struct err *e)
 enum err_code answer_work(struct db *db, struct job *job, struct err *e)
 {
     const struct answer_job *j = (const struct answer_job *)job;
-    struct query q = query_new(db, "SELECT " COLUMNS " FROM message WHERE channel = ?1"
+    struct query q = query_new(db, "SELECT " MESSAGE_COLUMNS " FROM message WHERE channel = ?1"
                                    " AND seq = (SELECT answer FROM message WHERE channel = ?1 AND seq = ?2)");
     bind_int(&q, j->channel);
     bind_int(&q, j->seq);

@@ -19,6 +19,7 @@
 struct db;
 struct job;
 struct pack;
+struct query;
 
 typedef void job_done_fn(void *arg, const struct err *e);
 
@@ -61,6 +62,7 @@ const void *pack_array(struct pack *p, const void *array, size_t bytes); /* befo
 struct accept_job {
     struct job job;
     struct store_accept in;
+    struct store_room room; /* what in.room pointed to */
     struct store_accepted out;
     void (*done)(void *arg, const struct store_accepted *r, const struct err *e);
 };
@@ -69,6 +71,24 @@ struct turn_job {
     int64_t channel, lead;
     const int64_t *seqs, *drop;
     size_t n, n_drop;
+};
+struct withdraw_job {
+    struct job job;
+    const char *account, *channel, *sender, *id;
+    int64_t channel_id;
+    struct store_withdrawn out;
+    void (*done)(void *arg, const struct store_withdrawn *w, const struct err *e);
+};
+struct posted_job {
+    struct job job;
+    const char *account, *channel, *platform_id, *sender;
+    struct store_posted out;
+    void (*done)(void *arg, const struct store_posted *p, const struct err *e);
+};
+struct again_job {
+    struct job job;
+    struct store_again in;
+    void (*done)(void *arg, const struct store_msg *m, const struct err *e);
 };
 struct finish_job {
     struct job job;
@@ -97,6 +117,7 @@ struct load_job {
     const char *account, *channel;
     int n;
     struct store_channel out;
+    struct store_room room;
     void (*done)(void *arg, const struct store_loaded *r, const struct err *e);
 };
 struct history_job {
@@ -158,12 +179,26 @@ struct queue_list_job {
 
 typedef enum err_code work_fn(struct db *db, struct job *job, struct err *e);
 work_fn accept_work, turn_work, finish_work, count_tries_work, pending_work, channel_put_work; /* journal.c */
+work_fn withdraw_work, posted_work, again_work, take_back_work;                       /* revise.c */
 work_fn load_work, history_work, answer_work, prune_work;                            /* history.c */
 work_fn out_open_work, out_named_work, out_list_work, out_try_work, out_sent_work, out_dead_work; /* outbox.c */
 work_fn queue_list_work, queue_retry_work, queue_drop_work;                          /* queue.c */
 work_fn kv_put_work, kv_get_work, beat_work;                                         /* facts.c */
 work_fn bill_add_work, usage_sum_work, usage_prune_work;                            /* ledger.c */
 work_fn counts_work;                                                                 /* count.c */
+/* --- what they have in common --- */
+#define MESSAGE_COLUMNS                                                                                               \
+    "seq, time_ms, kind, outcome, flags, turn, id, sender, name, reply_to, lang, text, quoted, quoted_name, wish,"     \
+    " answer, finish, usage"
+void message_read(const struct query *q, struct job *job); /* a row of MESSAGE_COLUMNS becomes one of the result */
+enum err_code message_add(struct db *db, int64_t channel, const struct store_msg *m, struct err *e);
+/* Replaces the text of the sender's message `edits`: then *seq_r is its number, else 0. */
+enum err_code revise_text(struct db *db, int64_t channel, const struct store_msg *m, const char *edits, int64_t *seq_r,
+                          struct err *e);
+/* The answer to the question, if it may be made anew; else 0. */
+enum err_code revise_fresh(struct db *db, int64_t channel, int64_t question, int64_t fresh_ms, int64_t *answer_r,
+                           struct err *e);
+enum err_code raise_limit(struct db *db, int64_t channel, int64_t limit, struct err *e);
 enum err_code fact_put(struct db *db, const char *account, const char *key, const char *value, int64_t expires_ms,
                        struct err *e);
 enum err_code out_put_parts(struct db *db, const struct store_finish *f, int64_t answer, struct err *e);

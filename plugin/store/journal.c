@@ -42,7 +42,7 @@ static enum err_code add_channel(struct db *db, const char *account, const char 
     return code;
 }
 
-static enum err_code raise_limit(struct db *db, int64_t channel, int64_t limit, struct err *e)
+enum err_code raise_limit(struct db *db, int64_t channel, int64_t limit, struct err *e)
 {
     struct query q = query_new(db, "UPDATE channel SET seq_limit = ?2 WHERE id = ?1 AND seq_limit < ?2");
     bind_int(&q, channel);
@@ -67,8 +67,8 @@ enum err_code channel_put_work(struct db *db, struct job *job, struct err *e)
 {
     const struct store_channel *c = &((struct channel_job *)job)->in;
     struct query q = query_new(db, "UPDATE channel SET muted = ?2, reset_seq = ?3, model = ?4, prompt = ?5,"
-                                   " seq_limit = max(seq_limit, ?6), summary = ?7, summary_seq = ?8, pins = ?9"
-                                   " WHERE id = ?1");
+                                   " seq_limit = max(seq_limit, ?6), summary = ?7, summary_seq = ?8, pins = ?9,"
+                                   " preset = ?10 WHERE id = ?1");
     bind_int(&q, c->id);
     bind_int(&q, c->muted);
     bind_int(&q, c->reset_seq);
@@ -78,6 +78,7 @@ enum err_code channel_put_work(struct db *db, struct job *job, struct err *e)
     bind_text(&q, c->summary);
     bind_int(&q, c->summary_seq);
     bind_text(&q, c->pins);
+    bind_text(&q, c->preset);
     int64_t changed;
     enum err_code code = query_change(&q, &changed, e);
     if (!code && !changed)
@@ -86,24 +87,27 @@ enum err_code channel_put_work(struct db *db, struct job *job, struct err *e)
 }
 
 /* --- messages --- */
-static enum err_code add_message(struct db *db, int64_t channel, const struct store_msg *m, int64_t turn, struct err *e)
+enum err_code message_add(struct db *db, int64_t channel, const struct store_msg *m, struct err *e)
 {
-    struct query q = query_new(db, "INSERT INTO message (channel, seq, time_ms, kind, outcome, flags, turn, id, sender,"
-                                   " name, reply_to, lang, text, finish, usage)"
-                                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    struct query q = query_new(db, "INSERT INTO message (channel, " MESSAGE_COLUMNS ")"
+                                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     bind_int(&q, channel);
     bind_int(&q, m->seq);
     bind_int(&q, m->time_ms);
     bind_int(&q, m->kind);
     bind_int(&q, m->outcome);
     bind_int(&q, m->flags);
-    bind_int(&q, turn);
+    bind_int(&q, m->turn);
     bind_text(&q, m->id);
     bind_text(&q, m->sender);
     bind_text(&q, m->name);
     bind_text(&q, m->reply_to);
     bind_text(&q, m->lang);
     bind_text(&q, m->text);
+    bind_text(&q, m->quoted);
+    bind_text(&q, m->quoted_name);
+    bind_text(&q, m->wish);
+    bind_int(&q, m->answer);
     bind_text(&q, m->finish);
     bind_text(&q, m->usage);
     return query_run(&q, e);
@@ -125,6 +129,47 @@ static enum err_code find_first(struct db *db, const struct store_msg *m, struct
     return query_end(&q, e);
 }
 
+static enum err_code put_room(struct db *db, const struct accept_job *j, struct err *e)
+{
+    struct query q = query_new(db, "INSERT OR REPLACE INTO room (account, chat, name, topic, aliases)"
+                                   " VALUES (?1, substr(?2, 1, instr(?2 || '/', '/') - 1), ?3, ?4, ?5)");
+    bind_text(&q, j->in.account);
+    bind_text(&q, j->in.channel);
+    bind_text(&q, j->room.name);
+    bind_text(&q, j->room.topic);
+    bind_text(&q, j->room.aliases);
+    return query_run(&q, e);
+}
+
+static enum err_code read_edited(struct db *db, struct accept_job *j, int64_t seq, struct err *e)
+{
+    struct query q = query_new(db, "SELECT " MESSAGE_COLUMNS " FROM message WHERE channel = ? AND seq = ?");
+    bind_int(&q, j->out.channel_id);
+    bind_int(&q, seq);
+    if (query_step(&q))
+        message_read(&q, &j->job);
+    return query_end(&q, e);
+}
+
+/* The message itself is kept to be known again, and may ask for another answer. */
+static enum err_code accept_edit(struct db *db, struct accept_job *j, struct err *e)
+{
+    struct store_accepted *r = &j->out;
+    struct store_msg m = j->in.msg;
+    int64_t seq;
+    enum err_code code = revise_text(db, r->channel_id, &m, j->in.edits, &seq, e);
+    if (!code && seq)
+        code = revise_fresh(db, r->channel_id, seq, j->in.fresh_ms, &r->again, e);
+    if (!code && seq)
+        code = read_edited(db, j, seq, e);
+    if (r->again) {
+        m.outcome = r->outcome = STORE_PENDING;
+        m.flags |= STORE_ADDRESSED | STORE_AGAIN;
+        m.answer = r->again;
+    }
+    return code ? code : message_add(db, r->channel_id, &m, e);
+}
+
 enum err_code accept_work(struct db *db, struct job *job, struct err *e)
 {
     struct accept_job *j = (struct accept_job *)job;
@@ -139,7 +184,9 @@ enum err_code accept_work(struct db *db, struct job *job, struct err *e)
     if (!code)
         code = find_first(db, m, r, e);
     if (!code && !r->duplicate)
-        code = add_message(db, r->channel_id, m, m->turn, e);
+        code = a->edits ? accept_edit(db, j, e) : message_add(db, r->channel_id, m, e);
+    if (!code && a->room)
+        code = put_room(db, j, e);
     if (!code && a->position)
         code = fact_put(db, a->account, STORE_KEY_POSITION, a->position, 0, e);
     return code;
@@ -211,6 +258,26 @@ static enum err_code decide(struct db *db, const struct store_finish *f, int64_t
     return query_run(&q, e);
 }
 
+static enum err_code add_answer(struct db *db, const struct store_finish *f, struct store_msg answer, struct err *e)
+{
+    answer.turn = f->lead;
+    return message_add(db, f->channel_id, &answer, e);
+}
+
+/* A question that was asked again has the answer that was asked for. */
+static enum err_code move_answer(struct db *db, const struct store_finish *f, int64_t answer, struct err *e)
+{
+    struct query q = query_new(db, "UPDATE message SET answer = ?3, outcome = ?4 WHERE (channel, seq) IN"
+                                   " (SELECT q.channel, q.seq FROM message a JOIN message q ON q.channel = a.channel"
+                                   " AND q.sender = a.sender AND q.id = a.reply_to AND q.kind = 1"
+                                   " WHERE a.channel = ?1 AND a.seq = ?2 AND a.kind = 1 AND a.flags & 64)");
+    bind_int(&q, f->channel_id);
+    bind_int(&q, f->lead);
+    bind_int(&q, answer);
+    bind_int(&q, f->outcome);
+    return query_run(&q, e);
+}
+
 static enum err_code leave_prompt(struct db *db, int64_t channel, int64_t seq, struct err *e)
 {
     struct query q = query_new(db, "UPDATE message SET flags = flags | ?3 WHERE channel = ?1 AND seq = ?2");
@@ -232,7 +299,9 @@ enum err_code finish_work(struct db *db, struct job *job, struct err *e)
     if (!code)
         code = decide(db, f, answer, e);
     if (!code && f->answer)
-        code = add_message(db, f->channel_id, &j->answer, f->lead, e);
+        code = add_answer(db, f, j->answer, e);
+    if (!code && (f->adopts || f->supersedes))
+        code = move_answer(db, f, answer, e);
     if (!code && f->supersedes)
         code = leave_prompt(db, f->channel_id, f->supersedes, e);
     if (!code)

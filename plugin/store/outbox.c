@@ -65,7 +65,7 @@ static enum err_code add_open(struct db *db, const struct store_open *in, struct
         db, "INSERT INTO outbox (kind, channel, turn, answer, part, n_parts, time_ms, txn, text, platform_id)"
             " VALUES (1, ?1, ?2, ?3, 0, 1, ?4, ?5, coalesce((SELECT text FROM message WHERE channel = ?1 AND seq = ?3), ''),"
             " coalesce((SELECT platform_id FROM posted WHERE channel = ?1 AND answer = ?3 AND part = 0),"
-            " (SELECT platform_id FROM outbox WHERE channel = ?1 AND answer = ?3 AND part = 0)))");
+            " (SELECT platform_id FROM outbox WHERE channel = ?1 AND answer = ?3 AND ?3 <> 0 AND part = 0)))");
     bind_int(&q, in->channel_id);
     bind_int(&q, in->lead);
     bind_int(&q, in->adopts);
@@ -209,7 +209,21 @@ static enum err_code keep_platform_id(struct db *db, int64_t part, const char *p
 {
     struct query q = query_new(db, "INSERT OR REPLACE INTO posted SELECT channel, answer, part, coalesce(platform_id, ?2)"
                                    " FROM outbox WHERE id = ?1 AND kind IN (0, 2) AND answer <> 0"
-                                   " AND coalesce(platform_id, ?2) IS NOT NULL");
+                                   " AND coalesce(platform_id, ?2) IS NOT NULL AND NOT EXISTS"
+                                   " (SELECT 1 FROM outbox r WHERE r.channel = outbox.channel AND r.answer = outbox.answer"
+                                   " AND r.part = outbox.part AND r.kind = 3)");
+    bind_int(&q, part);
+    bind_text(&q, platform_id);
+    return query_run(&q, e);
+}
+
+/* Where it is to be removed, that waited for its name. */
+static enum err_code name_removals(struct db *db, int64_t part, const char *platform_id, struct err *e)
+{
+    struct query q = query_new(db, "UPDATE outbox SET platform_id = coalesce(it.platform_id, ?2) FROM"
+                                   " (SELECT id, channel, answer, part, platform_id FROM outbox WHERE id = ?1) AS it"
+                                   " WHERE outbox.channel = it.channel AND outbox.answer = it.answer AND outbox.answer <> 0"
+                                   " AND outbox.part = it.part AND outbox.kind = 3 AND outbox.id <> it.id");
     bind_int(&q, part);
     bind_text(&q, platform_id);
     return query_run(&q, e);
@@ -219,6 +233,8 @@ enum err_code out_sent_work(struct db *db, struct job *job, struct err *e)
 {
     const struct row_job *j = (const struct row_job *)job;
     enum err_code code = keep_platform_id(db, j->id, j->text, e);
+    if (!code)
+        code = name_removals(db, j->id, j->text, e);
     if (code)
         return code;
     struct query q = query_new(db, "DELETE FROM outbox WHERE id = ?");

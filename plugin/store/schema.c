@@ -124,7 +124,7 @@ static const char step_5[] =
     "CREATE INDEX count_end ON count (end_ms);";
 
 /* Messages on platforms: what is to become of them, and where they are. What
- * rooms call themselves; what messages quote and wish. */
+ * chats call themselves; what messages quote and wish. */
 static const char step_6[] =
     "ALTER TABLE outbox ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE outbox ADD COLUMN platform_id TEXT;"
@@ -141,10 +141,16 @@ static const char step_6[] =
     "ALTER TABLE message ADD COLUMN quoted TEXT;"
     "ALTER TABLE message ADD COLUMN quoted_name TEXT;"
     "ALTER TABLE message ADD COLUMN wish TEXT;"
-    "ALTER TABLE channel ADD COLUMN title TEXT;"
-    "ALTER TABLE channel ADD COLUMN topic TEXT;"
-    "ALTER TABLE channel ADD COLUMN aliases TEXT;"
-    "ALTER TABLE channel ADD COLUMN preset TEXT;";
+    "ALTER TABLE channel ADD COLUMN preset TEXT;"
+    /* By the name of the channel without a thread. */
+    "CREATE TABLE room ("
+    "  account TEXT NOT NULL,"
+    "  chat TEXT NOT NULL,"
+    "  name TEXT,"
+    "  topic TEXT,"
+    "  aliases TEXT," /* a line each */
+    "  PRIMARY KEY (account, chat)"
+    ") WITHOUT ROWID, STRICT;";
 
 const char *const schema_steps[] = { step_1, step_2, step_3, step_4, step_5, step_6 };
 const size_t schema_n_steps = sizeof schema_steps / sizeof *schema_steps;

@@ -51,13 +51,14 @@ void store_watch(struct store *s, void (*changed)(void *arg, const struct err *e
 /* --- rows --- */
 enum store_kind { STORE_PERSON = 1, STORE_BOT = 2, STORE_NOTICE = 3 };
 
-/* What became of a person's message. CONTRACTS: exactly one of the last four. */
+/* What became of a person's message: exactly one of those behind the first (CONTRACTS, section 6). */
 enum store_outcome {
     STORE_PENDING = 0,  /* accepted, not decided yet */
     STORE_ANSWERED = 1,
     STORE_NOTICED = 2,  /* ended with a plain error notice, or as a command's result */
     STORE_SILENT = 3,   /* decided not to answer */
     STORE_DEAD = 4,     /* dead letter: `warbler queue` shows it */
+    STORE_WITHDRAWN = 5, /* its sender took it back before it was answered */
 };
 
 #define STORE_ADDRESSED 1U /* for the bot: has or will have an answer */
@@ -81,6 +82,10 @@ struct store_msg {
     const char *reply_to; /* id of the message it replies to, or NULL */
     const char *lang;   /* "en", "zh" or NULL */
     const char *text;
+    const char *quoted; /* PERSON: the text that reply_to names, or NULL */
+    const char *quoted_name; /* who wrote that, or NULL */
+    const char *wish;   /* PERSON: what it asks of its answer, chat/wish.h; or NULL */
+    int64_t answer;     /* PERSON: seq of its answer, or, of a PENDING one with STORE_AGAIN, of the one to replace; 0: none */
     const char *finish; /* BOT: finish reason or NULL */
     const char *usage;  /* BOT: JSON object or NULL */
     const char *const *answers; /* BOT, NOTICE: ids of all questions of the turn, NULL-terminated; NULL: one, or not asked
@@ -97,6 +102,13 @@ struct store_channel {
     const char *summary; /* of the turns up to summary_seq, or NULL */
     int64_t summary_seq; /* seq of the last question whose turn the summary covers */
     const char *pins;   /* what people pinned, a line each, or NULL */
+    const char *preset; /* that people chose, or NULL */
+};
+
+/* What a chat calls itself, in all its threads. Each may be NULL. */
+struct store_room {
+    const char *name, *topic;
+    const char *aliases; /* a line each */
 };
 
 /* --- the ledger: what answers cost --- */
@@ -140,12 +152,17 @@ struct store_accept {
     struct store_msg msg;          /* outcome PENDING, or SILENT for what is context only; seq given by the caller */
     int64_t seq_limit;             /* raise to this; 0: leave */
     const char *position;          /* NULL: unchanged */
+    const struct store_room *room; /* NULL: unchanged */
+    const char *edits;             /* id of the sender's earlier message whose text this one replaces; or NULL */
+    int64_t fresh_ms;              /* with edits: an answer given since then may be made anew, INT64_MAX: none */
 };
 struct store_accepted {
     int64_t channel_id;
     bool duplicate;             /* then seq, turn and outcome are those of the first */
     int64_t seq, turn;
     enum store_outcome outcome;
+    const struct store_msg *edited; /* the earlier message as it is now; NULL: none was found */
+    int64_t again;              /* seq of the answer to be made anew: the message is PENDING with STORE_AGAIN; 0: none is */
 };
 void store_accept(struct store *s, const struct store_accept *a,
                   void (*done)(void *arg, const struct store_accepted *r, const struct err *e), void *arg);
@@ -156,6 +173,47 @@ void store_accept(struct store *s, const struct store_accept *a,
  * Needed before an answer to more than one message becomes visible. */
 void store_turn(struct store *s, int64_t channel_id, int64_t lead, const int64_t *seqs, size_t n, const int64_t *drop,
                 size_t n_drop, void (*done)(void *arg, const struct err *e), void *arg);
+
+/* --- what people take back, or want otherwise --- */
+/* The sender's message leaves the prompt and loses its text. If it was PENDING it
+ * is WITHDRAWN; its turn, if it was in one, is dissolved: the others in it are
+ * asked anew, and what may be seen of an answer is taken back. */
+struct store_withdrawn {
+    const char *channel; /* where it was found: in this one, or, of a chat, in a thread of it; NULL: there is no such message */
+    int64_t seq;
+    int64_t turn;   /* that led its turn, or 0 */
+    int64_t answer; /* seq of the answer, which leaves the prompt too because it answered nothing else; or 0 */
+    bool pending;   /* it was */
+};
+void store_withdraw(struct store *s, const char *account, const char *channel, const char *sender, const char *id,
+                    void (*done)(void *arg, const struct store_withdrawn *w, const struct err *e), void *arg);
+
+/* The bot's message under this name. */
+struct store_posted {
+    const char *channel; /* as in store_withdrawn; NULL: there is no such message */
+    int64_t channel_id;
+    int64_t turn;      /* seq that leads the turn that it answers */
+    int64_t question;  /* seq of the question, which is another one if that was asked again */
+    int64_t answer;    /* its seq; 0: it is being made */
+    bool asked;        /* by the given sender */
+};
+void store_posted(struct store *s, const char *account, const char *channel, const char *platform_id, const char *sender,
+                  void (*done)(void *arg, const struct store_posted *p, const struct err *e), void *arg);
+
+/* Asks for another answer, by a PENDING message with STORE_AGAIN and this number,
+ * in the name of whoever asked first: to `question`, if no other question but
+ * commands came behind it and its answer is not from before fresh_ms. m NULL: nothing
+ * is asked. */
+struct store_again {
+    int64_t channel_id, question, seq, fresh_ms;
+    int64_t seq_limit; /* raise to this; 0: leave */
+};
+void store_again(struct store *s, const struct store_again *in,
+                 void (*done)(void *arg, const struct store_msg *m, const struct err *e), void *arg);
+
+/* The answer leaves the prompt with its question, and all its messages the platform. */
+void store_take_back(struct store *s, int64_t channel_id, int64_t answer, void (*done)(void *arg, const struct err *e),
+                     void *arg);
 
 /* One part of an answer on its way to a platform. */
 struct store_part {
@@ -240,6 +298,7 @@ void store_out_dead(struct store *s, int64_t id, const char *reason, void (*done
 /* --- channels and history --- */
 struct store_loaded {
     struct store_channel channel;
+    struct store_room room;
     const struct store_msg *msgs; /* ascending seq: the last n, and before them every PENDING one */
     size_t n;
 };

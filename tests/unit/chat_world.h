@@ -27,7 +27,7 @@
 struct event {
     char kind[12]; /* "ack", "dup", "refused", "first", "edit", "final", "silent", "fetch", "remove" */
     char *id, *txn, *text, *reply_to, *finish;
-    int64_t seq, reply_seq;
+    int64_t handle, seq, reply_seq;
     size_t answers; /* messages that it names, if several were answered at once */
     bool notice;
     enum err_code error;
@@ -94,7 +94,8 @@ void wait_for(struct chat_world *w, const char *kind, size_t n); /* exactly so m
 const struct event *nth(const struct chat_world *w, const char *kind, size_t n);
 void assert_rising(const struct chat_world *w); /* every event's number is higher than that of the event before */
 void settle(struct chat_world *w); /* turns the loop until nothing is under way */
-void deliver_all(struct chat_world *w); /* ... and the outbox is empty */
+void wait_for_rows(struct chat_world *w, int n); /* in the outbox */
+void deliver_all(struct chat_world *w); /* turns the loop until nothing is under way, and the outbox is empty */
 void assert_dead(struct chat_world *w, const char *reason); /* there is one dead letter, and this is why */
 
 #endif

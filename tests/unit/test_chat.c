@@ -839,7 +839,7 @@ static void answers_under_way_are_reserved(void **state)
 static void a_stopped_answer_gives_back_what_it_held(void **state)
 {
     (void)state;
-    struct world *w = world_new(&(struct setup){ .caps = STORED, .file = "limits = ( { tokens = 1500; } );\n" });
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .file = "limits = ( { tokens = 1500; } );\n" });
     say_as(w, "c", "alice", "1", "#sleep 60000", true);
     wait_for(w, "ack", 1);
     say_as(w, "d", "alice", "2", "#echo a", true); /* 1000 are reserved for each answer */
@@ -850,7 +850,7 @@ static void a_stopped_answer_gives_back_what_it_held(void **state)
     say_as(w, "d", "alice", "4", "#echo b", true);
     wait_for(w, "final", 4);
     assert_string_equal(nth(w, "final", 3)->text, "b");
-    world_free(w);
+    chat_world_free(w);
 }
 
 int main(void)

@@ -49,6 +49,7 @@ static void an_answer_grows_by_edits(void **state)
     (void)state;
     struct chat_world *w = growing(REPEATS);
     say(w, "1", "#echo " ANSWER);
+    wait_for(w, "ack", 1);
     deliver_all(w);
     assert_posted(w, ANSWER);
     assert_int_equal(count(w, "first"), 1);
@@ -76,6 +77,7 @@ static void a_short_answer_is_sent_whole(void **state)
     (void)state;
     struct chat_world *w = chat_world_new(&(struct setup){ .caps = REPEATS });
     say(w, "1", "/help");
+    wait_for(w, "ack", 1);
     deliver_all(w);
     assert_int_equal(count(w, "final"), 1);
     assert_int_equal(w->n, 2); /* and the ack */
@@ -88,6 +90,7 @@ static void without_a_way_back_nothing_grows(void **state)
     (void)state;
     struct chat_world *w = growing(ADAPTER_EDIT);
     say(w, "1", "#echo " ANSWER);
+    wait_for(w, "ack", 1);
     deliver_all(w);
     assert_posted(w, ANSWER);
     assert_int_equal(count(w, "first") + count(w, "edit"), 0);
@@ -154,7 +157,7 @@ static void what_nobody_finishes_is_taken_back(void **state)
         for (int hold = 0; hold < 2; hold++) {
             struct chat_world *w = growing(caps[i]);
             w->hold = hold;
-            say(w, "1", "#echo " ANSWER);
+            say(w, "1", "#len 4000");
             until_posted(w, 1);
             turns(w, 3);
             w->hold = false;
@@ -175,6 +178,7 @@ static void what_nobody_saw_is_forgotten(void **state)
     say(w, "1", "hello");
     wait_for(w, "ack", 1);
     say(w, "2", "/stop");
+    wait_for(w, "ack", 2);
     deliver_all(w);
     assert_int_equal(w->n_postings, 2);
     assert_string_equal(w->postings[0].text, "Stopped.");
@@ -190,6 +194,7 @@ static void a_stopped_answer_keeps_what_came(void **state)
     say(w, "1", "#len 4000");
     wait_for(w, "edit", 1);
     say(w, "2", "/stop");
+    wait_for(w, "ack", 2);
     deliver_all(w);
     assert_int_equal(w->n_postings, 2);
     assert_true(w->postings[0].done);
@@ -222,6 +227,7 @@ static void a_long_answer_grows_in_its_first_part(void **state)
     struct chat_world *w = growing(REPEATS);
     w->ops.facts.text_limit = 100;
     say(w, "1", "#len 300");
+    wait_for(w, "ack", 1);
     deliver_all(w);
     assert_true(w->n_postings >= 3);
     for (size_t i = 0; i < w->n; i++)
@@ -242,6 +248,7 @@ static void edits_keep_their_pace(void **state)
     struct chat_world *w = growing(REPEATS);
     w->ops.facts.edit_interval_ms = 60000;
     say(w, "1", "#echo " ANSWER);
+    wait_for(w, "ack", 1);
     deliver_all(w);
     assert_posted(w, ANSWER);
     assert_int_equal(count(w, "first"), 1);
@@ -257,6 +264,7 @@ static void the_beginning_is_refused_for_now(void **state)
     struct chat_world *w = growing(REPEATS);
     w->refuse = ERR_RATE; /* once */
     say(w, "1", "#echo " ANSWER);
+    wait_for(w, "ack", 1);
     deliver_all(w);
     assert_posted(w, ANSWER);
     chat_world_free(w);

@@ -1,7 +1,14 @@
 /* The store's outbox and `warbler queue`. */
 #include "tests/unit/store_fixture.h"
 
+#include <sqlite3.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "plugin/store/schema.h"
+
+#define NAMES_VERSION 6 /* of the store that keeps the names of all parts */
 
 /* --- the outbox --- */
 static void test_parts_are_listed_in_order(void **state)
@@ -87,6 +94,42 @@ static void test_sent_part_leaves_its_platform_id(void **state)
     assert_true(f->outs->id > all[2].id);
     assert_int_equal(fx_out_sent(f, f->outs->id, NULL), ERR_OK);
     assert_string_equal(fx_sql(f, POSTED), "2/0=$event0 2/1=$event1");
+}
+
+/* A store from before: an answer has one name, of its first part. */
+static void test_names_survive_the_upgrade(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *db;
+    assert_int_equal(mkdir(f->dir, 0700), 0);
+    assert_int_equal(sqlite3_open(fx_path(f, "warbler.db"), &db), SQLITE_OK);
+    for (size_t i = 0; i < NAMES_VERSION - 1; i++)
+        assert_int_equal(sqlite3_exec(db, schema_steps[i], NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "INSERT INTO channel (account, name, seq_limit) VALUES ('web', 'web:x', 9);"
+                                      "INSERT INTO message (channel, seq, time_ms, kind, outcome, flags, turn, answer, id, sender,"
+                                      " text, platform_id) VALUES (1, 1, 1, 1, 1, 1, 1, 2, 'i', 'ann', 'q', NULL),"
+                                      " (1, 2, 1, 2, 0, 0, 1, 0, NULL, NULL, 'a', '$old'), (1, 3, 1, 1, 1, 1, 3, 4, 'j', 'ann',"
+                                      " 'q', NULL), (1, 4, 1, 2, 0, 0, 3, 0, NULL, NULL, 'b', NULL);"
+                                      "INSERT INTO outbox (channel, turn, answer, part, n_parts, time_ms, txn, text)"
+                                      " VALUES (1, 3, 4, 0, 1, 1, 't', 'b')",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    char version[64];
+    snprintf(version, sizeof version, "PRAGMA user_version = %d", NAMES_VERSION - 1);
+    assert_int_equal(sqlite3_exec(db, version, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    fx_open(f);
+    assert_string_equal(fx_sql(f, POSTED), "2/0=$old");
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
+    assert_int_equal(f->n, 1);
+    assert_int_equal(f->outs->kind, STORE_OUT_SEND);
+    assert_null(f->outs->platform_id);
+    assert_int_equal(fx_out_sent(f, f->outs->id, "$new"), ERR_OK);
+    assert_string_equal(fx_sql(f, POSTED), "2/0=$old 4/0=$new");
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK);
+    assert_int_equal(f->n, 4);
+    assert_string_equal(f->msgs[1].text, "a");
+    assert_null(f->msgs[0].quoted);
+    assert_null(f->channel.preset);
 }
 
 static void test_dead_part_takes_the_later_ones_along(void **state)
@@ -357,6 +400,7 @@ int main(void)
         TEST(test_parts_are_listed_in_order),
         TEST(test_attempts_are_remembered),
         TEST(test_sent_part_leaves_its_platform_id),
+        cmocka_unit_test_setup_teardown(test_names_survive_the_upgrade, fx_setup_shut, fx_teardown),
         TEST(test_dead_part_takes_the_later_ones_along),
         TEST(test_list_shows_dead_letters_first),
         TEST(test_numbers_at_their_edges),
