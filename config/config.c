@@ -191,10 +191,15 @@ bool config_bot_equal(const struct bot_conf *a, const struct bot_conf *b)
     return schema_equal(bot_settings, a, b);
 }
 
-const struct channel_rule *config_rule(const struct config *c, const char *channel)
+const struct channel_rule *config_rule_of(const struct config *c, const char *const *names)
 {
     for (size_t i = 0; i < c->n_channels; i++)
-        if (glob_matches_channel(c->channels[i].match, channel))
+        if (glob_matches_any(c->channels[i].match, names))
             return &c->channels[i];
     return NULL;
+}
+
+const struct channel_rule *config_rule(const struct config *c, const char *channel)
+{
+    return config_rule_of(c, (const char *const[]){ channel, NULL });
 }

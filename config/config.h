@@ -95,7 +95,7 @@ struct bot_conf {
     char *name;
     char *model;             /* name of a model */
     const struct model_conf *model_ref;
-    char *system_prompt;     /* with {date} {channel} {bot} {language} */
+    char *system_prompt;     /* with {date} {channel} {bot} {language} {room} {topic} */
     char *language;          /* "en", "zh" or NULL: the person's */
     unsigned triggers;       /* of enum trigger_kind */
     struct strings trigger_names;
@@ -244,6 +244,8 @@ bool config_bot_equal(const struct bot_conf *a, const struct bot_conf *b);
  * where a pattern that matches a chat matches its threads too; NULL: none, the
  * bot is silent. */
 const struct channel_rule *config_rule(const struct config *c, const char *channel);
+/* The same for a channel that has several such names; they end with NULL. */
+const struct channel_rule *config_rule_of(const struct config *c, const char *const *names);
 bool config_glob(const char *pattern, const char *text); /* *, ?, [a-z], [!a-z]; work: product of the lengths */
 
 void config_print_defaults(FILE *out, const struct config_adapter *adapters); /* a complete sample file, each setting explained */

@@ -100,6 +100,14 @@ bool glob_matches_channel(const char *pattern, const char *channel)
     return found;
 }
 
+bool glob_matches_any(const char *pattern, const char *const *names)
+{
+    for (; *names; names++)
+        if (glob_matches_channel(pattern, *names))
+            return true;
+    return false;
+}
+
 bool glob_covers(const char *earlier, const char *later)
 {
     size_t fixed = strcspn(earlier, "*?[");

@@ -9,6 +9,9 @@
  * rule for a chat holds in the chat's threads too. */
 bool glob_matches_channel(const char *pattern, const char *channel);
 
+/* ... any of these names, which end with NULL. */
+bool glob_matches_any(const char *pattern, const char *const *names);
+
 /* True only if every channel that `later` matches is matched by `earlier`.
  * False where that is not easily said. */
 bool glob_covers(const char *earlier, const char *later);

@@ -250,8 +250,8 @@ const struct setting bot_settings[] = {
       .help = "The name of one of the models above." },
     { "system_prompt", SETTING_STRING, .offset = BOT(system_prompt), .max = 65536,
       .fallback = "You are a helpful assistant.",
-      .help = "What the bot is told about its task. {date}, {channel}, {bot} and {language} are filled in; {{ and }} stand "
-              "for braces. Texts side by side are joined, so a long one may go over several lines." },
+      .help = "What the bot is told about its task. {date}, {channel}, {bot}, {language}, {room} and {topic} are filled "
+              "in (the last two are what the chat calls itself); {{ and }} stand for braces. Texts side by side are joined, so a long one may go over several lines." },
     { "language", SETTING_STRING, .offset = BOT(language), .choices = language_names, .example = "en",
       .help = "The language of the bot's own notices. If not set: the language of the person." },
     { "trigger", SETTING_STRINGS, .offset = BOT(trigger_names), .min = 1, .max = 7, .choices = trigger_names,
@@ -320,7 +320,8 @@ const struct setting channel_settings[] = {
     { "match", SETTING_STRING, .offset = CHANNEL(match), .required = true, .max = 1024, .check = check_match,
       .example = "web:*",
       .help = "Which channels: a pattern over ACCOUNT:CHAT or ACCOUNT:CHAT/THREAD, with * for anything, ? for one "
-              "character, [a-z] for one of these and [!a-z] for none of them. A chat's rule holds for its threads too." },
+              "character, [a-z] for one of these and [!a-z] for none of them. A chat's rule holds for its threads too. Where "
+              "the platform tells a chat's name and aliases, CHAT may be any of them as well; mind that people choose them." },
     { "bot", SETTING_STRING, .offset = CHANNEL(bot), .shown = true, .example = "assistant",
       .help = "The name of one of the bots above, or \"none\": no bot answers there. Needed." },
     { "system_prompt", SETTING_STRING, .offset = CHANNEL(system_prompt), .max = 65536,

@@ -12,6 +12,7 @@
 #include "plugin/base/mem.h"
 #include "plugin/chat/channel.h"
 #include "plugin/chat/prompt.h"
+#include "plugin/chat/room.h"
 #include "plugin/chat/trigger.h"
 #include "plugin/cli.h"
 #include "plugin/cli_store.h"
@@ -28,6 +29,8 @@ struct subject {
     /* what administrators changed in the channel itself */
     bool muted, direct;
     char *own_model, *own_prompt;    /* NULL: not changed */
+    struct store_room room;          /* what the chat called itself last */
+    char **names;                    /* by which rules may match it */
 };
 
 /* --- what the store knows --- */
@@ -47,6 +50,7 @@ static void on_loaded(void *arg, const struct store_loaded *r, const struct err 
     look->s->muted = r->channel.muted;
     look->s->own_model = mem_dup(r->channel.model);
     look->s->own_prompt = mem_dup(r->channel.prompt);
+    room_copy(&look->s->room, &r->room);
     look->s->direct = r->n && (r->msgs[r->n - 1].flags & STORE_DIRECT);
 }
 
@@ -84,11 +88,13 @@ static void print_rule(const struct subject *s)
 {
     heading("rule");
     if (s->rule)
-        printf("line %d of %s, match = \"%s\": the first that matches\n", s->rule->line, s->config->file,
-               s->rule->match);
+        printf("line %d of %s, match = \"%s\": the first that matches%s\n", s->rule->line, s->config->file,
+               s->rule->match, glob_matches_channel(s->rule->match, s->name) ? "" : ", by another name");
     else
         printf("none in %s matches, so the bot stays silent here\n", s->config->file);
     print_passed_over(s);
+    for (char **name = s->names + 1; *name; name++)
+        printf(INDENT "also called %s\n", *name);
 }
 
 /* The limits that the account's own settings set: whatever is a number. */
@@ -231,7 +237,7 @@ static void print_people_limit(const struct limit_conf *l)
 static void print_people_limits(const struct subject *s)
 {
     for (size_t i = 0; i < s->config->n_limits; i++)
-        if (glob_matches_channel(s->config->limits[i].match, s->name))
+        if (glob_matches_any(s->config->limits[i].match, (const char *const *)s->names))
             print_people_limit(&s->config->limits[i]);
 }
 
@@ -268,6 +274,7 @@ static void expand(const struct subject *s, const char *text, struct buf *out)
     localtime_r(&now, &tm);
     strftime(date, sizeof(date), "%Y-%m-%d (%A)", &tm);
     channel_name_split(s->name, &chat, &thread);
+    char *title = room_title(&s->room);
     struct prompt_vars vars = {
         .date = date,
         .channel = s->direct ? "private chat" : chat,
@@ -275,6 +282,7 @@ static void expand(const struct subject *s, const char *text, struct buf *out)
         .language = s->bot->language ? language_name(language_of(s->bot->language, NULL)) : "the person's language",
     };
     prompt_expand(out, text, &vars);
+    free(title);
     free(chat);
 }
 
@@ -340,14 +348,17 @@ static int explain(const struct cli_command *self, const struct config *c, const
     struct subject s = { .name = channel, .config = c, .account = find_account(c, channel, &e) };
     if (!s.account)
         return cli_wrong(self, "%s", e.text);
-    s.rule = config_rule(c, channel);
+    look_into_store(&s);
+    s.names = room_names(channel, &s.room);
+    s.rule = config_rule_of(c, (const char *const *)s.names);
     s.bot = s.rule ? s.rule->bot_ref : NULL;
     if (s.bot) {
-        look_into_store(&s);
         const struct model_conf *own = s.own_model ? config_model(c, s.own_model) : NULL;
         s.model = own ? own : s.rule->model_ref;
     }
     print_all(&s);
+    room_names_free(&s.names);
+    room_fini(&s.room);
     free(s.own_model);
     free(s.own_prompt);
     return s.rule ? 0 : EXIT_CONFIG;

@@ -76,6 +76,7 @@ bool bill_reserve(struct bill *b, const struct model_conf **model, size_t prompt
         .config = b->config,
         .account = b->ch->account,
         .channel = b->ch->name,
+        .names = channel_names(b->ch),
         .person = b->person,
         .model = *model,
         .messages = b->turn ? 1 : 0,

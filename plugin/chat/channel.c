@@ -10,6 +10,7 @@
 #include "plugin/base/metric.h"
 #include "plugin/chat/command.h"
 #include "plugin/chat/core.h"
+#include "plugin/chat/room.h"
 #include "plugin/chat/summary.h"
 #include "plugin/chat/turn.h"
 
@@ -64,6 +65,9 @@ static void channel_free(struct channel *ch)
     free((char *)ch->row.pins);
     summary_free(ch);
     free(ch->calibrated_for);
+    room_fini(&ch->room);
+    room_names_free(&ch->names);
+    free((char *)ch->row.preset);
     free(ch->account);
     free(ch->name);
     free(ch->chat);
@@ -155,7 +159,7 @@ const struct channel_rule *channel_rule(struct channel *ch)
 {
     if (ch->rule_of != ch->core->config) {
         ch->rule_of = ch->core->config;
-        ch->rule = config_rule(ch->rule_of, ch->name);
+        ch->rule = config_rule_of(ch->rule_of, channel_names(ch));
         ch->keywords = ch->rule && ch->rule->bot_ref ? bot_keywords(ch->core, ch->rule->bot_ref) : NULL;
     }
     return ch->rule;
@@ -165,6 +169,29 @@ const struct bot_conf *channel_bot(struct channel *ch)
 {
     const struct channel_rule *rule = channel_rule(ch);
     return rule ? rule->bot_ref : NULL;
+}
+
+const char *const *channel_names(const struct channel *ch)
+{
+    return (const char *const *)ch->names;
+}
+
+static void take_room(struct channel *ch, const struct store_room *room)
+{
+    room_fini(&ch->room);
+    room_copy(&ch->room, room);
+    room_names_free(&ch->names);
+    ch->names = room_names(ch->name, &ch->room);
+    ch->rule_of = NULL;
+}
+
+void channel_set_room(struct channel *ch, const struct store_room *room)
+{
+    struct channel *other, *tmp;
+    ch->room_kept = false;
+    HASH_ITER(hh, ch->core->by_name, other, tmp)
+        if (strcmp(other->chat, ch->chat) == 0 && strcmp(other->account, ch->account) == 0)
+            take_room(other, room);
 }
 
 /* --- loading --- */
@@ -224,6 +251,14 @@ static void resume(struct channel *ch)
         first->seen = false;
 }
 
+static int messages_needed(struct channel *ch)
+{
+    const struct bot_conf *bot = channel_bot(ch);
+    return bot ? (int)bot->history_messages : LOAD_MESSAGES_SILENT;
+}
+
+static void load(struct channel *ch);
+
 static void loaded(void *arg, const struct store_loaded *r, const struct err *e)
 {
     struct channel *ch = arg;
@@ -234,16 +269,30 @@ static void loaded(void *arg, const struct store_loaded *r, const struct err *e)
         channel_free(ch);
         return;
     }
+    ch->room_kept = true;
+    take_room(ch, &r->room);
+    if (messages_needed(ch) > ch->loaded) { /* by its other names it has a bot */
+        load(ch);
+        return;
+    }
     ch->row = r->channel;
     ch->row.model = mem_dup(r->channel.model);
     ch->row.prompt = mem_dup(r->channel.prompt);
     ch->row.summary = mem_dup(r->channel.summary);
     ch->row.pins = mem_dup(r->channel.pins);
+    ch->row.preset = mem_dup(r->channel.preset);
     ch->seq = ch->out = ch->row.seq_limit;
     ch->state = CHANNEL_READY;
     take_rows(ch, r);
     tell_waiters(ch, e);
     resume(ch);
+}
+
+static void load(struct channel *ch)
+{
+    ch->loaded = messages_needed(ch);
+    channel_ref(ch);
+    store_load(ch->core->env.store, ch->account, ch->name, ch->loaded, loaded, ch);
 }
 
 static struct channel *channel_new(struct chat *core, struct adapter *a, const char *chat, const char *thread,
@@ -258,19 +307,17 @@ static struct channel *channel_new(struct chat *core, struct adapter *a, const c
     ch->adapter = a;
     ch->state = CHANNEL_LOADING;
     ch->lang = -1;
+    ch->names = room_names(name, &ch->room);
     HASH_ADD_KEYPTR(hh, core->by_name, ch->name, strlen(ch->name), ch);
     DL_APPEND(core->lru, ch);
     core->n_channels++;
     metric_set(METRIC_CHANNELS_LOADED, (int64_t)core->n_channels);
-    const struct bot_conf *bot = channel_bot(ch);
-    channel_ref(ch);
-    store_load(core->env.store, a->conf->name, ch->name, bot ? (int)bot->history_messages : LOAD_MESSAGES_SILENT,
-               loaded, ch);
+    load(ch);
     return ch;
 }
 
 /* --- names --- */
-static void add_escaped(struct buf *out, const char *chat)
+void channel_add_escaped(struct buf *out, const char *chat)
 {
     for (; *chat; chat++)
         if (*chat == '/' || *chat == '%')
@@ -297,7 +344,7 @@ void channel_name(struct buf *out, const struct adapter *a, const char *chat, co
 {
     buf_init(out, CHANNEL_NAME_BYTES_MAX);
     buf_addf(out, "%s:", a->conf->name);
-    add_escaped(out, chat);
+    channel_add_escaped(out, chat);
     if (thread)
         buf_addf(out, "/%s", thread);
 }

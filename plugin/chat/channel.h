@@ -57,6 +57,10 @@ struct channel {
     enum channel_state state;
     struct waiter *waiters;        /* only while loading */
     struct store_channel row;      /* its texts are ours; seq_limit: what is on disk */
+    int loaded;                    /* messages that were asked of the store */
+    struct store_room room;        /* its texts are ours */
+    bool room_kept;                /* it is on disk */
+    char **names;                  /* room_names(), for rules */
     int64_t seq;                   /* the last number given out */
     int64_t out;                   /* the last number whose event has left; what is between is being written */
     int64_t reserving;             /* the limit that is being written, or 0 */
@@ -80,6 +84,7 @@ struct channel {
 struct channel *channel_get(struct chat *core, struct adapter *a, const char *chat, const char *thread);
 /* By its full name, of which CHAT has '%' and '/' as %25 and %2F. */
 struct channel *channel_get_named(struct chat *core, struct adapter *a, const char *name);
+void channel_add_escaped(struct buf *out, const char *chat); /* as it stands in a name */
 void channel_name(struct buf *out, const struct adapter *a, const char *chat, const char *thread); /* out is begun here */
 /* What a full name is made of; *chat_r is the caller's, *thread_r points into name or is NULL. */
 void channel_name_split(const char *name, char **chat_r, const char **thread_r);
@@ -95,6 +100,10 @@ bool channel_forget(struct chat *core, const char *name);
 /* The rule that applies now; looked up again after a reload. NULL: the bot is silent. */
 const struct channel_rule *channel_rule(struct channel *ch);
 const struct bot_conf *channel_bot(struct channel *ch); /* NULL: silent */
+/* The names that rules go by, the channel's own first; ends with NULL. */
+const char *const *channel_names(const struct channel *ch);
+/* What the chat of ch calls itself now, which holds for its threads too. */
+void channel_set_room(struct channel *ch, const struct store_room *room);
 
 /* Every second number, so that the one behind `out` is always free: with it a
  * running answer is shown to somebody who joins while events are being written. */

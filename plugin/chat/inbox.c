@@ -13,6 +13,7 @@
 #include "plugin/chat/command.h"
 #include "plugin/chat/ending.h"
 #include "plugin/chat/revise.h"
+#include "plugin/chat/room.h"
 #include "plugin/chat/summary.h"
 #include "plugin/chat/turn.h"
 
@@ -30,6 +31,8 @@ struct inbound {
     struct channel *ch; /* NULL once refused */
     struct arena *arena;
     struct msg_in m;    /* strings in the arena */
+    struct store_room room; /* of m.about, which is gone */
+    bool has_room;
     struct err why;     /* of a refusal */
     int64_t limit;      /* of the numbers, that this commit raises */
     struct store_msg row;
@@ -39,6 +42,7 @@ static void free_inbound(struct pending *link)
 {
     struct inbound *in = (struct inbound *)link;
     defer_cancel(&in->refuse);
+    room_fini(&in->room);
     arena_free(&in->arena);
     free(in);
 }
@@ -199,6 +203,7 @@ static void stored(void *arg, const struct store_accepted *r, const struct err *
                                       : (in->row.flags & STORE_ADDRESSED) || r->again,
         };
         ch->row.id = r->channel_id;
+        ch->room_kept = true;
         channel_limit_written(ch, in->limit);
         if (!r->duplicate)
             channel_event_out(ch, r->seq);
@@ -228,6 +233,7 @@ static void write_down(struct inbound *in)
         .msg = in->row,
         .seq_limit = in->limit,
         .position = in->m.position,
+        .room = ch->room_kept ? NULL : &ch->room,
         .edits = in->m.edits,
         .fresh_ms = revise_fresh_ms(ch),
     };
@@ -240,10 +246,12 @@ static void write_down(struct inbound *in)
 static void ready(struct waiter *w, const struct err *e)
 {
     struct inbound *in = (struct inbound *)((char *)w - offsetof(struct inbound, wait));
-    const struct bot_conf *bot = e->code ? NULL : channel_bot(in->ch);
     struct err why = *e;
     if (!e->code && in->m.direct)
         in->ch->direct = true;
+    if (!e->code && in->has_room && !room_equal(&in->room, &in->ch->room))
+        channel_set_room(in->ch, &in->room);
+    const struct bot_conf *bot = e->code ? NULL : channel_bot(in->ch);
     if (bot && in->ch->n_queue >= (size_t)bot->queue_max)
         err_set(&why, ERR_BUSY, "%zu messages wait for an answer in channel %s already", in->ch->n_queue, in->ch->name);
     if (why.code) {
@@ -284,6 +292,10 @@ static void copy_message(struct inbound *in, const struct msg_in *m)
     in->m.edits = arena_dup(arena, m->edits);
     in->m.lang = arena_dup(arena, m->lang);
     in->m.position = arena_dup(arena, m->position);
+    in->has_room = m->about != NULL;
+    if (m->about)
+        room_read(&in->room, m->about);
+    in->m.about = NULL;
 }
 
 static enum err_code check(const struct chat *core, const struct msg_in *m, struct err *e)
@@ -315,6 +327,8 @@ void inbox_take(struct chat *core, struct adapter *a, const struct msg_in *m)
         in->m.sender = arena_dup(in->arena, m->sender);
         in->m.thread = in->m.sender_name = in->m.reply_to = in->m.lang = in->m.position = NULL;
         in->m.quoted = in->m.quoted_name = in->m.edits = NULL;
+        in->m.about = NULL;
+        in->m.wish = NULL;
         refuse(in, &e);
         return;
     }

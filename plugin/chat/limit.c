@@ -118,7 +118,8 @@ static const char *subject(const struct limit_conf *limit, const struct limit_as
 
 static bool applies(const struct limit_conf *limit, const struct limit_ask *ask)
 {
-    return subject(limit, ask) && glob_matches_channel(limit->match, ask->channel);
+    return subject(limit, ask) && (glob_matches_channel(limit->match, ask->channel) ||
+                                   (ask->names && glob_matches_any(limit->match, ask->names)));
 }
 
 /* By what is counted and not by how much of it is allowed: that may change. */

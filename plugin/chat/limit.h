@@ -31,6 +31,7 @@ void limits_load(struct limits *l, const struct store_count *counts, size_t n);
 struct limit_ask {
     const struct config *config;
     const char *account, *channel;
+    const char *const *names;       /* other names of the channel that match may go by; end with NULL. NULL: none */
     const char *person;             /* NULL: limits per person do not apply */
     const struct model_conf *model;
     int64_t messages;               /* that the answer counts for: 1; 0: it is not for people */

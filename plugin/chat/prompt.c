@@ -13,6 +13,8 @@ static const char *variable(const char *at, size_t *len_r, const struct prompt_v
         { "{channel}", v->channel },
         { "{bot}", v->bot },
         { "{language}", v->language },
+        { "{room}", v->room },
+        { "{topic}", v->topic },
         { "{{", "{" },
         { "}}", "}" },
     };

@@ -19,9 +19,10 @@ struct prompt_vars {
     const char *channel;
     const char *bot;
     const char *language; /* "English" */
+    const char *room, *topic; /* what the chat calls itself */
 };
 
-/* Replaces {date} {channel} {bot} {language}; {{ and }} are braces; anything
+/* Replaces {date} {channel} {bot} {language} {room} {topic}; {{ and }} are braces; anything
  * else stays as it stands. */
 enum err_code prompt_expand(struct buf *out, const char *text, const struct prompt_vars *vars);
 

@@ -123,6 +123,7 @@ static void add_limits(struct buf *out, const struct channel *ch, const char *pe
         .config = ch->core->config,
         .account = ch->account,
         .channel = ch->name,
+        .names = channel_names(ch),
         .person = person,
         .now_ms = clock_wall_ms(),
     };

@@ -17,6 +17,7 @@
 #include "plugin/chat/outbox.h"
 #include "plugin/chat/prompt.h"
 #include "plugin/chat/quote.h"
+#include "plugin/chat/room.h"
 #include "plugin/chat/summary.h"
 #include "plugin/model/policy.h"
 #include "plugin/model/thought.h"
@@ -486,15 +487,19 @@ static void expand_system(const struct turn *t, struct buf *out)
     const char *text = ch->row.prompt              ? ch->row.prompt
                        : rule && rule->system_prompt ? rule->system_prompt
                                                      : t->bot->system_prompt;
-    char date[64];
+    char date[64], *title = room_title(&ch->room);
+    const char *chat = ch->direct ? "private chat" : ch->chat;
     date_now(date);
     struct prompt_vars vars = {
         .date = date,
-        .channel = ch->direct ? "private chat" : ch->chat,
+        .channel = chat,
         .bot = t->bot->name,
         .language = language_name(channel_language(ch, NULL)),
+        .room = title ? title : chat,
+        .topic = ch->room.topic ? ch->room.topic : "",
     };
     prompt_expand(out, text ? text : "", &vars);
+    free(title);
 }
 
 /* Another model counts otherwise, and so do we with another vocabulary. */

@@ -248,10 +248,10 @@ void configure(struct chat_world *w, const struct setup *s)
             "             practice = { delay_ms = 0; chunk_ms = 0; fail_rate = 1.0; }; } );\n"
             "bots = ( { name = \"bo\"; model = \"%s\"; %s } );\n"
             "accounts = ( { name = \"web\"; adapter = \"fake\"; on_doubt = \"%s\"; } );\n"
-            "channels = ( { match = \"web:*\"; bot = \"%s\"; } );\n"
+            "channels = ( %s );\n"
             "%s",
             s->model ? s->model : "p", s->bot ? s->bot : "", s->on_doubt ? s->on_doubt : "drop",
-            s->silent ? "none" : "bo", s->file ? s->file : "");
+            s->channels ? s->channels : "{ match = \"web:*\"; bot = \"bo\"; }", s->file ? s->file : "");
     fclose(f);
     w->ops.facts.caps = s->caps;
 }
@@ -390,21 +390,26 @@ static void count_rows(void *arg, const struct store_out *outs, size_t n, const 
     *(int *)arg = (int)n;
 }
 
+static int rows(struct chat_world *w)
+{
+    int n = -1;
+    store_out_list(w->store, 0, 100, count_rows, &n);
+    while (n < 0)
+        loop_turn(w->loop, true);
+    return n;
+}
+
 void wait_for_rows(struct chat_world *w, int n)
 {
-    for (int i = 0, rows = -1; i < TURNS_MAX && rows != n; i++) {
-        rows = -1;
-        store_out_list(w->store, 0, 100, count_rows, &rows);
-        while (rows < 0)
-            loop_turn(w->loop, true);
-    }
+    for (int i = 0; i < TURNS_MAX && rows(w) != n; i++)
+        ;
 }
 
 void deliver_all(struct chat_world *w)
 {
     do
-        wait_for_rows(w, 0);
-    while (chat_busy(w->chat));
+        settle(w);
+    while (rows(w) || chat_busy(w->chat)); /* an answer that is finished now has its row before */
 }
 
 /* --- what `warbler queue` shows --- */

@@ -76,7 +76,7 @@ struct setup {
     const char *on_doubt; /* NULL: "drop" */
     unsigned caps;
     const char *file;     /* more settings of the whole file */
-    bool silent;          /* no bot serves the channels */
+    const char *channels; /* rules; NULL: all to the bot */
 };
 
 struct chat_world *chat_world_new(const struct setup *s);

@@ -161,7 +161,7 @@ static void what_nobody_finishes_is_taken_back(void **state)
             until_posted(w, 1);
             turns(w, 3);
             w->hold = false;
-            configure(w, &(struct setup){ .caps = caps[i], .silent = true });
+            configure(w, &(struct setup){ .caps = caps[i], .channels = "{ match = \"web:*\"; bot = \"none\"; }" });
             restart(w);
             deliver_all(w);
             assert_taken_back(w, caps[i] & ADAPTER_REMOVE);

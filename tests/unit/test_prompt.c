@@ -378,7 +378,7 @@ static void not_only_the_question(void **state)
 static void variables(void **state)
 {
     (void)state;
-    const struct prompt_vars v = { "2026-11-21 (Saturday)", "lobby", "bo", "English" };
+    const struct prompt_vars v = { "2026-11-21 (Saturday)", "lobby", "bo", "English", "Lobby", "all" };
     const struct {
         const char *text, *want;
     } cases[] = {
