@@ -229,7 +229,7 @@ static void check_model(const struct check *k, size_t i)
 
 static void warn_of_variable(const struct check *k, const char *word, struct place where)
 {
-    static const char *const known[] = { "date", "channel", "bot", "language", NULL };
+    static const char *const known[] = { "date", "channel", "bot", "language", "room", "topic", NULL };
     char hint[NEAREST_BYTES];
     struct nearest near;
 
@@ -238,8 +238,8 @@ static void warn_of_variable(const struct check *k, const char *word, struct pla
             return;
     nearest_init(&near, word);
     nearest_try_all(&near, known);
-    problem_warning(k->problems, where, "system_prompt: nothing is filled in for {%s}: only for {date}, {channel}, {bot} "
-                    "and {language}%s Write {{%s}} for braces", word, near.best ? nearest_hint(&near, hint) : ".", word);
+    problem_warning(k->problems, where, "system_prompt: nothing is filled in for {%s}: only for {date}, {channel}, {bot}, "
+                    "{language}, {room} and {topic}%s Write {{%s}} for braces", word, near.best ? nearest_hint(&near, hint) : ".", word);
 }
 
 /* Each {word} of a prompt must be a variable; other braces are just text. */
@@ -266,13 +266,13 @@ static void check_prompt(const struct check *k, const char *prompt, struct place
 
 /* --- triggers ------------------------------------------------------------- */
 
-static unsigned trigger_bits(const struct strings *names)
+static unsigned bits_of(const struct strings *names, const char *const *known)
 {
     unsigned bits = 0;
 
     for (size_t n = 0; n < names->n; n++)
-        for (unsigned i = 0; trigger_names[i]; i++)
-            if (strcmp(names->v[n], trigger_names[i]) == 0)
+        for (unsigned i = 0; known[i]; i++)
+            if (strcmp(names->v[n], known[i]) == 0)
                 bits |= 1u << i;
     return bits;
 }
@@ -317,15 +317,46 @@ static void warn_of_idle_settings(const struct check *k, size_t i)
 
 /* --- bots ----------------------------------------------------------------- */
 
+static void resolve_preset(const struct check *k, struct bot_conf *b, size_t i, const config_setting_t *entry)
+{
+    struct preset_conf *p = &b->presets[i];
+    struct place where = config_setting_is_group(entry) ? read_place_of(entry, "name") : read_place(entry);
+    char shown[SHOWN_BYTES];
+
+    if (p->name && config_preset(b, p->name, strlen(p->name)) != p)
+        problem_error(k->problems, where, "preset \"%s\" is there already: names must differ", problem_show(shown, p->name));
+    if (config_setting_is_group(entry))
+        check_prompt(k, p->system_prompt, read_place_of(entry, "system_prompt"));
+    if (!p->model)
+        return;
+    struct named models = models_of(k->c);
+    size_t model = refer(k, models, p->model, read_place_of(entry, "model"), "model");
+    if (model < models.n)
+        p->model_ref = &k->c->models[model];
+}
+
+static void resolve_presets(const struct check *k, size_t bot)
+{
+    struct bot_conf *b = &k->c->bots[bot];
+    const config_setting_t *entry = entry_of(k, "bots", bot), *presets = NULL;
+
+    if (config_setting_is_group(entry))
+        presets = config_setting_get_member(entry, "presets");
+    for (size_t i = 0; i < b->n_presets; i++)
+        resolve_preset(k, b, i, config_setting_get_elem(presets, (unsigned)i));
+}
+
 static void resolve_bot(const struct check *k, size_t i)
 {
     struct bot_conf *b = &k->c->bots[i];
     struct named models = models_of(k->c);
     size_t model;
 
-    b->triggers = trigger_bits(&b->trigger_names);
+    b->triggers = bits_of(&b->trigger_names, trigger_names);
     need_trigger_settings(k, b->triggers, i, at(k, "bots", i, "trigger"));
     check_prompt(k, b->system_prompt, at(k, "bots", i, "system_prompt"));
+    b->wishes = bits_of(&b->wish_names, wish_names);
+    resolve_presets(k, i);
     if (b->summary_model) {
         model = refer(k, models, b->summary_model, at(k, "bots", i, "summary_model"), "summary_model");
         if (model < models.n)
@@ -389,7 +420,7 @@ static void resolve_rule(const struct check *k, size_t i)
         rule->triggers = rule->bot_ref ? rule->bot_ref->triggers : 0;
         return;
     }
-    rule->triggers = trigger_bits(&rule->trigger_names);
+    rule->triggers = bits_of(&rule->trigger_names, trigger_names);
     if (rule->bot_ref)
         need_trigger_settings(k, rule->triggers, (size_t)(rule->bot_ref - k->c->bots), at(k, "channels", i, "trigger"));
 }

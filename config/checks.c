@@ -12,6 +12,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "config/config.h"
 #include "config/price_text.h"
 #include "plugin/base/json.h"
 #include "plugin/base/utf8.h"
@@ -196,6 +197,16 @@ enum err_code check_bot_name(const char *value, struct err *e)
 {
     if (strcmp(value, NO_BOT) == 0)
         return err_set(e, ERR_INVALID, "must not be \"%s\": in a channel, that says that no bot answers", NO_BOT);
+    return check_name(value, e);
+}
+
+/* As people type it behind the command's prefix. */
+enum err_code check_preset_name(const char *value, struct err *e)
+{
+    if (has_blank_or_control(value))
+        return err_set(e, ERR_INVALID, "must be one word, for people write it as a command");
+    if (strcasecmp(value, PRESET_DEFAULT) == 0)
+        return err_set(e, ERR_INVALID, "must not be \"%s\": that goes back to having none", PRESET_DEFAULT);
     return check_name(value, e);
 }
 

@@ -13,6 +13,7 @@ enum err_code check_proxy(const char *value, struct err *e);        /* what libc
 enum err_code check_match(const char *value, struct err *e);        /* can match a channel's name */
 enum err_code check_account_name(const char *value, struct err *e); /* [a-z0-9_-]{1,32} */
 enum err_code check_name(const char *value, struct err *e);         /* 1 to 64 printable characters */
+enum err_code check_preset_name(const char *value, struct err *e);
 enum err_code check_bot_name(const char *value, struct err *e);     /* check_name, and not NO_BOT */
 enum err_code check_address(const char *value, struct err *e);      /* numeric IPv4 or IPv6 */
 enum err_code check_vocabulary(const char *value, struct err *e);   /* check_file, and it begins like one of model/bpe.h */

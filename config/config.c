@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "config/check.h"
@@ -168,6 +169,16 @@ const struct bot_conf *config_bot(const struct config *c, const char *name)
     for (size_t i = 0; i < c->n_bots; i++)
         if (strcmp(c->bots[i].name, name) == 0)
             return &c->bots[i];
+    return NULL;
+}
+
+const struct preset_conf *config_preset(const struct bot_conf *bot, const char *name, size_t len)
+{
+    for (size_t i = 0; i < bot->n_presets; i++) {
+        const char *its = bot->presets[i].name; /* NULL: of a file with mistakes */
+        if (its && strlen(its) == len && strncasecmp(its, name, len) == 0)
+            return &bot->presets[i];
+    }
     return NULL;
 }
 

@@ -91,6 +91,28 @@ struct cache_conf {
     int64_t max_bytes;
 };
 
+enum wish_kind { /* bits; the names in the file are lower case */
+    WISH_PRESET = 1,
+    WISH_PROMPT = 2,
+    WISH_MAX_TOKENS = 4,
+    WISH_RESET = 8,
+    WISH_SILENT = 16,
+    WISH_ANSWER = 32,
+};
+
+#define PRESET_DEFAULT "default" /* what people call having none */
+
+/* Another manner of the same bot. */
+struct preset_conf {
+    char *name;          /* /NAME */
+    char *help;          /* for people, or NULL */
+    char *system_prompt; /* NULL: as without */
+    char *model;         /* name of a model; NULL: as without */
+    const struct model_conf *model_ref;
+    double temperature, top_p, frequency_penalty, presence_penalty; /* NaN: the model's */
+    int64_t max_tokens;  /* 0: the model's */
+};
+
 struct bot_conf {
     char *name;
     char *model;             /* name of a model */
@@ -114,6 +136,10 @@ struct bot_conf {
     char *command_prefix;    /* "/" ; "" switches commands off */
     struct strings commands; /* "help=帮助,hilfe": more names for a command; "retry=" switches it off */
     struct strings admins;   /* patterns over ACCOUNT:SENDER-ID */
+    struct strings wish_names;
+    unsigned wishes;         /* of enum wish_kind: what messages may ask of their own answers */
+    struct preset_conf *presets;
+    size_t n_presets;
     struct cache_conf answer_cache;
 };
 
@@ -234,6 +260,8 @@ const char *config_default_file(const char *given);
 
 const struct model_conf *config_model(const struct config *c, const char *name);
 const struct bot_conf *config_bot(const struct config *c, const char *name);
+/* By its name, without regard to case, which len bytes of `name` are. NULL: there is none. */
+const struct preset_conf *config_preset(const struct bot_conf *bot, const char *name, size_t len);
 const struct account_conf *config_account(const struct config *c, const char *name);
 /* Would an adapter made from one do the same as one made from the other? */
 bool config_account_equal(const struct account_conf *a, const struct account_conf *b);

@@ -8,6 +8,7 @@
 #define PRACTICE(field) offsetof(struct practice_conf, field)
 #define TEMPLATE(field) offsetof(struct template_conf, field)
 #define BOT(field) offsetof(struct bot_conf, field)
+#define PRESET(field) offsetof(struct preset_conf, field)
 #define CACHE(field) offsetof(struct cache_conf, field)
 #define ACCOUNT(field) offsetof(struct account_conf, field)
 #define CHANNEL(field) offsetof(struct channel_rule, field)
@@ -27,6 +28,7 @@ SIDE_BY_SIDE(accounts);
 SIDE_BY_SIDE(channels);
 SIDE_BY_SIDE(prices);
 SIDE_BY_SIDE(limits);
+_Static_assert(BOT(n_presets) == BOT(presets) + sizeof(void *), "presets and their count");
 _Static_assert(PRICE(n_above) == PRICE(above) + sizeof(void *), "above and its count");
 
 /* Each in the order of its enum. */
@@ -49,6 +51,7 @@ static const char *const effort_names[] = { "none", "minimal", "low", "medium", 
 static const char *const verbosity_names[] = { "low", "medium", "high", NULL };
 static const char *const tier_names[] = { "auto", "default", "flex", "scale", "priority", "fast", NULL };
 static const char *const retention_names[] = { "in_memory", "in-memory", "24h", NULL };
+const char *const wish_names[] = { "preset", "prompt", "max_tokens", "reset", "silent", "answer", NULL };
 const char *const trigger_names[] = { "direct", "mention", "reply", "prefix", "keyword", "always", "chance", NULL };
 
 /* --- models --------------------------------------------------------------- */
@@ -242,6 +245,27 @@ static const struct setting cache_settings[] = {
     SETTING_END
 };
 
+static const struct setting preset_settings[] = {
+    { "name", SETTING_STRING, .offset = PRESET(name), .required = true, .min = 1, .max = NAME_BYTES_MAX,
+      .check = check_preset_name, .example = "translator", .help = "What people call it: /translator." },
+    { "help", SETTING_STRING, .offset = PRESET(help), .max = 256, .example = "translates into English",
+      .help = "What /help says of it." },
+    { "system_prompt", SETTING_STRING, .offset = PRESET(system_prompt), .max = 65536, .example = "Translate into English.",
+      .help = "Instead of the bot's own; the same is filled in." },
+    { "model", SETTING_STRING, .offset = PRESET(model), .example = "default", .help = "Instead of the bot's own." },
+    { "temperature", SETTING_FLOAT, .offset = PRESET(temperature), .max = 2, .example = "0.2",
+      .help = "Instead of the model's own, as all below." },
+    { "top_p", SETTING_FLOAT, .offset = PRESET(top_p), .max = 1, .example = "0.9",
+      .help = "Only the likeliest words that make up this share are considered." },
+    { "frequency_penalty", SETTING_FLOAT, .offset = PRESET(frequency_penalty), .min = -2, .max = 2, .example = "0.0",
+      .help = "Above 0 words are avoided the more often they were used." },
+    { "presence_penalty", SETTING_FLOAT, .offset = PRESET(presence_penalty), .min = -2, .max = 2, .example = "0.0",
+      .help = "Above 0 words are avoided once they were used." },
+    { "max_tokens", SETTING_INT, .offset = PRESET(max_tokens), .max = 10e6, .fallback = "0", .example = "500",
+      .help = "Longest answer; 0: as the model has it." },
+    SETTING_END
+};
+
 const struct setting bot_settings[] = {
     { "name", SETTING_STRING, .offset = BOT(name), .required = true, .min = 1, .max = NAME_BYTES_MAX,
       .check = check_bot_name,
@@ -293,6 +317,17 @@ const struct setting bot_settings[] = {
       .help = "More names for commands: \"help=hilfe,aide\". With nothing behind the = the command is switched off." },
     { "admins", SETTING_STRINGS, .offset = BOT(admins), .max = 256, .fallback = "()", .check = check_glob,
       .example = "(\"web:alice\")", .help = "Who may use the commands that change something: patterns over ACCOUNT:SENDER." },
+    { "wishes", SETTING_STRINGS, .offset = BOT(wish_names), .max = 6, .choices = wish_names, .fallback = "()",
+      .example = "(\"preset\", \"reset\")",
+      .help = "What a message may ask of its own answer, on platforms where programs send messages for people: \"preset\" "
+              "picks one of presets, \"prompt\" adds to the system prompt, \"max_tokens\" shortens the answer, \"reset\" "
+              "forgets the conversation first, \"silent\" has the message remembered and not answered, \"answer\" has it "
+              "answered though nobody called the bot. Whoever can send such a message can do so: allow what all of them may." },
+    { "presets", SETTING_LIST, .offset = BOT(presets), .group = preset_settings, .item = "preset",
+      .item_size = sizeof(struct preset_conf),
+      .example = "({ name = \"translator\"; system_prompt = \"Translate into English.\"; })",
+      .help = "Other manners of the bot, by name. /NAME in a conversation switches to it, /NAME with a text answers that one "
+              "message so, and /default goes back." },
     { "answer_cache", SETTING_GROUP, .offset = BOT(answer_cache), .group = cache_settings,
       .help = "Answers that are kept, so that the same question asked again gets the same answer without asking the model. "
               "That goes for questions of which the model is told neither who asks nor what was said before: the first of a "

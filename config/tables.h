@@ -15,5 +15,6 @@ extern const struct setting limit_settings[];   /* into struct limit_conf */
 
 /* Names of the bits of enum trigger_kind, in their order; NULL-terminated. */
 extern const char *const trigger_names[];
+extern const char *const wish_names[]; /* the same of enum wish_kind */
 
 #endif

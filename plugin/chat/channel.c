@@ -32,6 +32,7 @@ struct question *question_new(const struct store_msg *m)
     q->name = mem_dup(m->name);
     q->lang = mem_dup(m->lang);
     q->text = mem_dup(m->text);
+    q->wish = mem_dup(m->wish);
     return q;
 }
 
@@ -42,6 +43,7 @@ void question_free(struct question *q)
     free(q->name);
     free(q->lang);
     free(q->text);
+    free(q->wish);
     free(q->reply_to);
     free(q);
 }

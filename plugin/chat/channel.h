@@ -33,6 +33,7 @@ struct question {
     bool withdrawn;          /* by its sender, while its turn ran */
     bool seen;               /* an earlier run may have shown a part of its answer */
     char *id, *sender, *name, *lang, *text;
+    char *wish;              /* wish.h; NULL: none */
     char *reply_to;          /* id of the message that an answer replies to: its own, or that of what is asked again */
 };
 struct question *question_new(const struct store_msg *m);

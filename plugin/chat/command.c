@@ -31,6 +31,7 @@ static const struct {
     [COMMAND_STATUS] = { "status", "状态", false, { "shows model and state of this conversation", "显示本会话的模型和状态" } },
     [COMMAND_PIN] = { "pin", "钉住", false, { "pins a text that I am never to forget, or shows what is pinned",
                                               "钉住一段我不会忘记的内容，或查看已钉住的内容" } },
+    [COMMAND_DEFAULT] = { PRESET_DEFAULT, "默认", false, { "goes back to my usual manner", "恢复默认设定" } },
     [COMMAND_MODEL] = { "model", "模型", true, { "shows or sets the model of this conversation", "查看或切换本会话的模型" } },
     [COMMAND_PROMPT] = { "prompt", "提示词", true, { "shows or sets the system prompt of this conversation",
                                                      "查看或设置本会话的系统提示词" } },
@@ -70,9 +71,17 @@ static int configured(const struct bot_conf *bot, const char *command, const cha
     return 0;
 }
 
+/* A preset goes by its own name. */
+static bool exists(const struct bot_conf *bot, int c)
+{
+    return c == COMMAND_DEFAULT ? bot->n_presets > 0 : c != COMMAND_PRESET;
+}
+
 static enum command find(const struct bot_conf *bot, const char *word, size_t len)
 {
     for (int c = COMMAND_NONE + 1; c < COMMAND_COUNT; c++) {
+        if (!exists(bot, c))
+            continue;
         int set = configured(bot, COMMANDS[c].name, word, len);
         if (set > 0 || (set == 0 && (same(word, len, COMMANDS[c].name) || same(word, len, COMMANDS[c].chinese))))
             return (enum command)c;
@@ -80,7 +89,8 @@ static enum command find(const struct bot_conf *bot, const char *word, size_t le
     return COMMAND_NONE;
 }
 
-enum command command_parse(const struct bot_conf *bot, const char *text, const char **args_r)
+/* The word behind the prefix, with its length, and what stands behind it; NULL: there is none. */
+static const char *command_word(const struct bot_conf *bot, const char *text, size_t *len_r, const char **args_r)
 {
     size_t prefix = bot->command_prefix ? strlen(bot->command_prefix) : 0, mention;
     *args_r = "";
@@ -88,11 +98,33 @@ enum command command_parse(const struct bot_conf *bot, const char *text, const c
         text += mention;
     text += strspn(text, " \t\n");
     if (!prefix || strncmp(text, bot->command_prefix, prefix) != 0)
-        return COMMAND_NONE;
+        return NULL;
     const char *word = text + prefix;
-    size_t len = strcspn(word, " \t\n");
-    *args_r = word + len + strspn(word + len, " \t\n");
-    return find(bot, word, len);
+    *len_r = strcspn(word, " \t\n");
+    *args_r = word + *len_r + strspn(word + *len_r, " \t\n");
+    return word;
+}
+
+enum command command_parse(const struct bot_conf *bot, const char *text, const char **args_r)
+{
+    size_t len;
+    const char *word = command_word(bot, text, &len, args_r);
+    if (!word)
+        return COMMAND_NONE;
+    enum command c = find(bot, word, len);
+    if (c == COMMAND_NONE && config_preset(bot, word, len))
+        c = COMMAND_PRESET;
+    return c;
+}
+
+const char *command_preset(const struct bot_conf *bot, const char *text, const char **args_r)
+{
+    size_t len;
+    const char *word = command_word(bot, text, &len, args_r);
+    enum command c = word ? command_parse(bot, text, args_r) : COMMAND_NONE;
+    if (c == COMMAND_DEFAULT)
+        return PRESET_DEFAULT;
+    return c == COMMAND_PRESET ? config_preset(bot, word, len)->name : NULL;
 }
 
 /* --- results --- */
@@ -152,12 +184,16 @@ static void help(struct channel *ch, const struct bot_conf *bot, struct question
         }
     buf_adds(&out, "\n\n");
     for (int c = COMMAND_NONE + 1; c < COMMAND_COUNT; c++) {
-        if ((COMMANDS[c].admin && !admin) || configured(bot, COMMANDS[c].name, "", 0) < 0)
+        if (!exists(bot, c) || (COMMANDS[c].admin && !admin) || configured(bot, COMMANDS[c].name, "", 0) < 0)
             continue;
         buf_addf(&out, "- `%s%s`", bot->command_prefix, COMMANDS[c].name);
         if (lang == LANG_ZH)
             buf_addf(&out, " `%s%s`", bot->command_prefix, COMMANDS[c].chinese);
         buf_addf(&out, " %s\n", COMMANDS[c].help[lang]);
+    }
+    for (size_t i = 0; i < bot->n_presets; i++) {
+        const struct preset_conf *p = &bot->presets[i];
+        buf_addf(&out, "- `%s%s` %s\n", bot->command_prefix, p->name, p->help ? p->help : notice_text(NOTICE_PRESET_HELP, lang));
     }
     settle(ch, q, buf_str(&out));
     buf_free(&out);
@@ -165,8 +201,10 @@ static void help(struct channel *ch, const struct bot_conf *bot, struct question
 
 static const struct model_conf *model_of(const struct channel *ch)
 {
+    const struct bot_conf *bot = ch->rule->bot_ref;
+    const struct preset_conf *p = ch->row.preset ? config_preset(bot, ch->row.preset, strlen(ch->row.preset)) : NULL;
     const struct model_conf *own = ch->row.model ? config_model(ch->core->config, ch->row.model) : NULL;
-    return own ? own : ch->rule->model_ref;
+    return p && p->model_ref ? p->model_ref : own ? own : ch->rule->model_ref;
 }
 
 static void status(struct channel *ch, const struct bot_conf *bot, struct question *q)
@@ -260,6 +298,14 @@ static void pin(struct channel *ch, struct question *q, const char *text)
     buf_free(&pins);
 }
 
+/* name NULL: none. */
+static void preset(struct channel *ch, struct question *q, const char *name)
+{
+    set_text(&ch->row.preset, name);
+    channel_save(ch);
+    settlef(ch, q, name ? NOTICE_PRESET_SET : NOTICE_PRESET_CLEARED, name ? name : "", "");
+}
+
 static void mute(struct channel *ch, struct question *q, bool on)
 {
     ch->row.muted = on;
@@ -301,6 +347,8 @@ void command_run(struct channel *ch, struct question *q)
     case COMMAND_RETRY: retry(ch, q); break;
     case COMMAND_STATUS: status(ch, bot, q); break;
     case COMMAND_PIN: pin(ch, q, args); break;
+    case COMMAND_DEFAULT: preset(ch, q, NULL); break;
+    case COMMAND_PRESET: preset(ch, q, command_preset(bot, q->text, &args)); break;
     case COMMAND_MODEL: model(ch, q, args); break;
     case COMMAND_PROMPT: prompt(ch, bot, q, args); break;
     case COMMAND_MUTE: mute(ch, q, true); break;

@@ -1,7 +1,7 @@
 /* command.h: what people can tell the bot itself: /help, /reset, /stop, /retry,
  * /status, /pin, and administrators /model, /prompt, /mute, /unmute; the Chinese
  * names work too, and the configuration can add names, drop commands and change
- * the prefix. */
+ * the prefix. A bot with presets has /default and the name of each as well. */
 #ifndef WARBLER_CHAT_COMMAND_H
 #define WARBLER_CHAT_COMMAND_H
 
@@ -18,6 +18,8 @@ enum command {
     COMMAND_RETRY,
     COMMAND_STATUS,
     COMMAND_PIN,
+    COMMAND_DEFAULT, /* to no preset */
+    COMMAND_PRESET,  /* to the one that is named */
     COMMAND_MODEL,
     COMMAND_PROMPT,
     COMMAND_MUTE,
@@ -28,6 +30,11 @@ enum command {
 /* The command that text is, after an optional mention of the bot; *args_r: what
  * stands behind its name, blanks removed, "" if nothing. Pure. */
 enum command command_parse(const struct bot_conf *bot, const char *text, const char **args_r);
+
+/* The preset that text calls, as a command does, for what stands behind it
+ * (*args_r, "" if nothing: for the conversation); PRESET_DEFAULT too. NULL: none.
+ * Pure. */
+const char *command_preset(const struct bot_conf *bot, const char *text, const char **args_r);
 
 bool command_is_admin(enum command c); /* needs bot->admins */
 

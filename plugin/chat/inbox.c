@@ -16,6 +16,7 @@
 #include "plugin/chat/room.h"
 #include "plugin/chat/summary.h"
 #include "plugin/chat/turn.h"
+#include "plugin/chat/wish.h"
 
 #define NAME_BYTES_MAX 1024U
 #define ID_BYTES_MAX 512U
@@ -33,6 +34,8 @@ struct inbound {
     struct msg_in m;    /* strings in the arena */
     struct store_room room; /* of m.about, which is gone */
     bool has_room;
+    struct msg_wish wish; /* what m.wish points to; texts in the arena */
+    char *wanted;       /* of it, what the bot allows */
     struct err why;     /* of a refusal */
     int64_t limit;      /* of the numbers, that this commit raises */
     struct store_msg row;
@@ -43,6 +46,7 @@ static void free_inbound(struct pending *link)
     struct inbound *in = (struct inbound *)link;
     defer_cancel(&in->refuse);
     room_fini(&in->room);
+    free(in->wanted);
     arena_free(&in->arena);
     free(in);
 }
@@ -71,6 +75,7 @@ static void refuse(struct inbound *in, const struct err *why)
 /* --- what is it? --- */
 struct verdict {
     bool command, for_bot, context;
+    const char *preset; /* called by the text */
     size_t skip;
 };
 
@@ -90,6 +95,17 @@ static bool was_called(struct channel *ch, const struct msg_in *m, size_t *skip_
     return trigger_match(&in, skip_r) != 0;
 }
 
+/* What programs that send for people say about it. */
+static void judge_wish(const struct channel *ch, const struct msg_wish *wish, struct verdict *v)
+{
+    unsigned may = ch->rule->bot_ref->wishes;
+    if (wish->answer && may & WISH_ANSWER)
+        v->for_bot = !ch->row.muted;
+    if (wish->silent && may & WISH_SILENT)
+        v->for_bot = false;
+    v->context |= v->for_bot || (wish->silent && may & WISH_SILENT);
+}
+
 static struct verdict judge(struct channel *ch, const struct msg_in *m)
 {
     struct verdict v = { 0 };
@@ -100,12 +116,19 @@ static struct verdict judge(struct channel *ch, const struct msg_in *m)
         return v;
     }
     enum command command = m->edits ? COMMAND_NONE : command_parse(bot, m->text, &args);
-    v.command = command != COMMAND_NONE;
+    v.preset = m->edits ? NULL : command_preset(bot, m->text, &args);
+    v.command = command != COMMAND_NONE && !(v.preset && *args);
     if (v.command)
         v.for_bot = !ch->row.muted || command_is_admin(command);
+    else if (v.preset)
+        v.for_bot = !ch->row.muted;
     else
         v.for_bot = was_called(ch, m, &v.skip) && !ch->row.muted && !m->edits; /* an edit is what it edits */
+    if (v.preset && *args)
+        v.skip = (size_t)(args - m->text);
     v.context = (bot->context || v.for_bot) && !m->edits;
+    if (m->wish && !v.command && !m->edits)
+        judge_wish(ch, m->wish, &v);
     return v;
 }
 
@@ -127,6 +150,7 @@ static void fill_row(struct inbound *in, const struct verdict *v)
         .text = m->text + v->skip,
         .quoted = m->quoted,
         .quoted_name = m->quoted_name,
+        .wish = in->wanted,
     };
 }
 
@@ -225,6 +249,8 @@ static void write_down(struct inbound *in)
 {
     struct channel *ch = in->ch;
     struct verdict v = judge(ch, &in->m);
+    if (channel_bot(ch) && (v.for_bot || in->m.edits))
+        in->wanted = wish_write(in->m.wish, channel_bot(ch), v.preset);
     fill_row(in, &v);
     in->limit = channel_limit_for(ch, in->row.seq);
     struct store_accept accept = {
@@ -296,6 +322,12 @@ static void copy_message(struct inbound *in, const struct msg_in *m)
     if (m->about)
         room_read(&in->room, m->about);
     in->m.about = NULL;
+    if (m->wish) {
+        in->wish = *m->wish;
+        in->wish.preset = arena_dup(arena, m->wish->preset);
+        in->wish.prompt = arena_dup(arena, m->wish->prompt);
+        in->m.wish = &in->wish;
+    }
 }
 
 static enum err_code check(const struct chat *core, const struct msg_in *m, struct err *e)

@@ -31,6 +31,9 @@ enum notice {
     NOTICE_PROMPT_SET,
     NOTICE_PROMPT_CLEARED,
     NOTICE_PROMPT_IS,       /* %s */
+    NOTICE_PRESET_SET,      /* %s */
+    NOTICE_PRESET_CLEARED,
+    NOTICE_PRESET_HELP,     /* of one that has no help of its own */
     NOTICE_PINNED,
     NOTICE_PINS_ARE,        /* %s: a line each */
     NOTICE_PINS_NONE,

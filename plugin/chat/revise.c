@@ -100,6 +100,8 @@ void revise_edited(struct channel *ch, const struct store_msg *row, const struct
         struct store_msg again = *row;
         again.flags |= STORE_AGAIN;
         again.answer = r->again;
+        if (!again.wish)
+            again.wish = m->wish;
         channel_enqueue(ch, question_new(&again));
         turn_next(ch);
     }

@@ -1,6 +1,7 @@
 #include "plugin/chat/status.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "plugin/base/clock.h"
 #include "plugin/chat/core.h"
@@ -137,6 +138,8 @@ void status_write(struct buf *out, const struct channel *ch, const struct bot_co
     enum language lang = channel_language(ch, q);
     bool zh = lang == LANG_ZH;
     buf_addf(out, zh ? "- 机器人：%s（Warbler %s）\n" : "- bot: %s (Warbler %s)\n", bot->name, WARBLER_VERSION);
+    if (ch->row.preset && config_preset(bot, ch->row.preset, strlen(ch->row.preset)))
+        buf_addf(out, zh ? "- 设定：%s\n" : "- preset: %s\n", ch->row.preset);
     add_model(out, ch->core, model, zh);
     buf_addf(out, zh ? "- 记忆：%zu 条消息，约 %zu 个 token\n" : "- remembers: %zu messages, about %zu tokens\n",
              ch->history.count, ch->history.tokens);

@@ -19,6 +19,7 @@
 #include "plugin/chat/quote.h"
 #include "plugin/chat/room.h"
 #include "plugin/chat/summary.h"
+#include "plugin/chat/wish.h"
 #include "plugin/model/policy.h"
 #include "plugin/model/thought.h"
 #include "plugin/model/tokens.h"
@@ -49,6 +50,10 @@ struct turn {
     struct question *lead;
     const char **answers;        /* their ids, borrowed, NULL-terminated; NULL if there is only one */
     int64_t ask;                 /* leads the questions of the prompt; another than lead with /retry */
+    struct wish wish;            /* of the lead */
+    const struct preset_conf *preset; /* NULL: none */
+    struct request_tuning tuning;
+    bool tuned;
     int64_t supersedes;          /* seq of an older answer that leaves the prompt; 0: none */
     struct buf system, front, messages; /* of the request; front: prompt_front() */
     size_t fixed_tokens;         /* of system and front, which are never trimmed */
@@ -108,6 +113,7 @@ static void turn_free(struct turn *t)
     timer_cancel(&t->timer);
     defer_cancel(&t->flush);
     free(t->answers);
+    wish_fini(&t->wish);
     free_questions(&t->questions);
     buf_free(&t->system);
     buf_free(&t->front);
@@ -484,9 +490,10 @@ static void expand_system(const struct turn *t, struct buf *out)
 {
     struct channel *ch = t->ch;
     const struct channel_rule *rule = channel_rule(ch);
-    const char *text = ch->row.prompt              ? ch->row.prompt
-                       : rule && rule->system_prompt ? rule->system_prompt
-                                                     : t->bot->system_prompt;
+    const char *text = t->preset && t->preset->system_prompt ? t->preset->system_prompt
+                       : ch->row.prompt                      ? ch->row.prompt
+                       : rule && rule->system_prompt         ? rule->system_prompt
+                                                             : t->bot->system_prompt;
     char date[64], *title = room_title(&ch->room);
     const char *chat = ch->direct ? "private chat" : ch->chat;
     date_now(date);
@@ -499,6 +506,8 @@ static void expand_system(const struct turn *t, struct buf *out)
         .topic = ch->room.topic ? ch->room.topic : "",
     };
     prompt_expand(out, text ? text : "", &vars);
+    if (t->wish.prompt)
+        buf_addf(out, "%s%s", out->len ? "\n\n" : "", t->wish.prompt);
     free(title);
 }
 
@@ -603,7 +612,7 @@ static bool answer_again(struct turn *t)
 {
     static const struct usage nothing;
     struct cache *cache = caches_find(t->ch->core->caches, t->bot->name);
-    if (!cache || t->answers || !prompt_is_only(&t->messages, history_find(&t->ch->history, t->ask)))
+    if (!cache || t->answers || t->tuned || !prompt_is_only(&t->messages, history_find(&t->ch->history, t->ask)))
         return false;
     cache_key(t->key, t->bot->name, t->model, &t->system, &t->messages);
     const char *text = t->lead->retry ? NULL : cache_get(cache, t->key, clock_mono_ms());
@@ -630,6 +639,7 @@ static void ask(struct turn *t)
         .config = t->config,
         .flow = ch->name,
         .own = &ch->calibration,
+        .tuning = t->tuned ? &t->tuning : NULL,
     };
     if (t->lead->sender && person_of(t->person, ch->core, ch->account, t->lead->sender))
         req.person = t->person;
@@ -725,16 +735,19 @@ static void take(struct channel *ch, struct question *q, struct question **list)
 }
 
 /* Takes from the queue what this turn answers, as the bot's policy says. What
- * an earlier run bound together stays together; a /retry stands alone. */
+ * an earlier run bound together stays together; a /retry stands alone, and so
+ * does what wishes for something. */
 static void choose(struct turn *t)
 {
     struct channel *ch = t->ch;
     struct question *head = ch->queue, *dropped = NULL, *q, *tmp;
     int64_t turn = head->turn;
-    enum queue_policy policy = turn ? QUEUE_MERGE : head->retry ? QUEUE_EACH : (enum queue_policy)t->bot->queue;
+    enum queue_policy policy = turn                         ? QUEUE_MERGE
+                               : head->retry || head->wish ? QUEUE_EACH
+                                                           : (enum queue_policy)t->bot->queue;
     take(ch, head, &t->questions);
     DL_FOREACH_SAFE(ch->queue, q, tmp) {
-        if (policy == QUEUE_EACH || q->retry || q->turn != turn)
+        if (policy == QUEUE_EACH || q->retry || q->turn != turn || (q->wish && !turn))
             break;
         if (policy == QUEUE_LATEST) {
             DL_CONCAT(dropped, t->questions);
@@ -805,10 +818,39 @@ static struct turn *turn_new(struct channel *ch, const struct bot_conf *bot)
     return t;
 }
 
+/* Everything before the question, but what waits for its own answer. */
+static void forget_before(struct channel *ch, int64_t seq)
+{
+    struct entry *e, *next;
+    for (e = ch->history.head; e && history_place(e) < seq; e = next) {
+        next = e->next;
+        if (!e->pending)
+            history_drop(&ch->history, e);
+    }
+    summary_forget(ch);
+    free((char *)ch->row.pins);
+    ch->row.pins = NULL;
+    ch->row.reset_seq = seq - 1;
+    channel_save(ch);
+}
+
+static void grant(struct turn *t)
+{
+    struct channel *ch = t->ch;
+    wish_read(&t->wish, t->lead->wish);
+    if (t->wish.reset && !t->lead->again && ch->row.reset_seq < t->lead->seq - 1)
+        forget_before(ch, t->lead->seq);
+    t->preset = wish_preset(&t->wish, t->bot, ch->row.preset);
+    if (t->preset && t->preset->model_ref)
+        t->model = t->preset->model_ref;
+    t->tuned = wish_tuning(&t->wish, t->preset, &t->tuning);
+}
+
 static void begin(struct channel *ch, const struct bot_conf *bot)
 {
     struct turn *t = turn_new(ch, bot);
     choose(t);
+    grant(t);
     answer_id(t->id, t->lead->seq);
     mark_entries(t);
     t->shown = t->questions->seen && sight(t) == SIGHT_STORED;

@@ -14,6 +14,7 @@
 #include "plugin/model/attempt.h"
 #include "plugin/model/endpoint.h"
 #include "plugin/model/policy.h"
+#include "plugin/model/request.h"
 #include "plugin/model/retry.h"
 #include "plugin/model/structured.h"
 
@@ -250,6 +251,7 @@ static void begin(struct leg *l)
         .messages_len = c->req.messages_len,
         .person = c->req.person,
         .flow = c->req.flow,
+        .tuning = c->req.tuning,
         .format = l->form.format,
         .more = l->form.more.len ? buf_str(&l->form.more) : NULL,
     };
@@ -554,7 +556,10 @@ static int64_t said(int64_t tokens)
 static bool adapt(struct leg *l, const struct attempt_end *end)
 {
     struct endpoint *ep = l->choice->ep;
-    if (l->lessons == LESSONS_MAX || !quirk_learn(&ep->quirks, l->choice->model, end->failure))
+    struct model_conf sent = *l->choice->model;
+    if (l->c->req.tuning && sent.max_tokens == 0)
+        sent.max_tokens = l->c->req.tuning->max_tokens + l->c->req.tuning->most_tokens;
+    if (l->lessons == LESSONS_MAX || !quirk_learn(&ep->quirks, &sent, end->failure))
         return false;
     l->lessons++;
     endpoint_learned(ep, l->choice->model);

@@ -17,6 +17,7 @@
 #include "plugin/net/loop.h"
 
 struct calibration;
+struct request_tuning;
 struct model_client;
 struct completion;
 
@@ -44,6 +45,7 @@ struct completion_request {
     const char *system;             /* content of the system message, JSON-escaped without quotes; "" or NULL: none */
     const char *messages;           /* the rest: a JSON array. All texts are borrowed until done, cancelled or shorten() */
     size_t messages_len;
+    const struct request_tuning *tuning; /* request.h; NULL: none. Borrowed as the texts are */
     size_t tokens;                  /* all of it by our own count, with `model`'s vocabulary if it has one, uncalibrated */
     struct calibration *own;        /* of the conversation with `model`, to be read and taught; NULL: none. Borrowed as the
                                        texts are */

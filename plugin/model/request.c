@@ -88,25 +88,41 @@ static void add_true(struct writer *w, const char *name, bool value)
         buf_adds(w->out, "true");
 }
 
+static double tuned(double configured, double wanted)
+{
+    return isnan(wanted) ? configured : wanted;
+}
+
 static void add_sampling(struct writer *w)
 {
+    static const struct request_tuning none = { NAN, NAN, NAN, NAN, 0, 0 };
     const struct model_conf *c = w->conf;
-    add_double(w, "temperature", c->temperature);
-    add_double(w, "top_p", c->top_p);
-    add_double(w, "frequency_penalty", c->frequency_penalty);
-    add_double(w, "presence_penalty", c->presence_penalty);
+    const struct request_tuning *t = w->parts->tuning ? w->parts->tuning : &none;
+    add_double(w, "temperature", tuned(c->temperature, t->temperature));
+    add_double(w, "top_p", tuned(c->top_p, t->top_p));
+    add_double(w, "frequency_penalty", tuned(c->frequency_penalty, t->frequency_penalty));
+    add_double(w, "presence_penalty", tuned(c->presence_penalty, t->presence_penalty));
     if (c->seed != INT64_MIN && member(w, "seed"))
         buf_addi(w->out, c->seed);
     add_object(w, "logit_bias", c->logit_bias);
 }
 
+/* 0: no matter; fallback: what that means. */
+static int64_t max_tokens(const struct writer *w, int64_t fallback)
+{
+    const struct request_tuning *t = w->parts->tuning;
+    int64_t max = t && t->max_tokens > 0 ? t->max_tokens : w->conf->max_tokens > 0 ? w->conf->max_tokens : fallback;
+    return t && t->most_tokens > 0 && (max == 0 || t->most_tokens < max) ? t->most_tokens : max;
+}
+
 static void add_max_tokens(struct writer *w)
 {
     enum max_tokens_field field = quirk_max_tokens_field(w->quirks, w->conf);
-    if (w->conf->max_tokens <= 0 || field == MAX_TOKENS_NONE)
+    int64_t max = max_tokens(w, 0);
+    if (max == 0 || field == MAX_TOKENS_NONE)
         return;
     if (member(w, field == MAX_TOKENS_COMPLETION ? "max_completion_tokens" : "max_tokens"))
-        buf_addi(w->out, w->conf->max_tokens);
+        buf_addi(w->out, max);
 }
 
 static void add_stop(struct writer *w, const char *const *stops, size_t n)
@@ -302,7 +318,7 @@ static void add_completions(struct writer *w, const char *system)
     add_prompt(w, system);
     add_sampling(w);
     if (member(w, "max_tokens"))
-        buf_addi(w->out, c->max_tokens > 0 ? c->max_tokens : REQUEST_COMPLETIONS_MAX_TOKENS);
+        buf_addi(w->out, max_tokens(w, REQUEST_COMPLETIONS_MAX_TOKENS));
     add_stop(w, list, n);
     if (c->user_field == USER_FIELD_USER)
         add_person(w);

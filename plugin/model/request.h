@@ -5,6 +5,7 @@
 #define WARBLER_MODEL_REQUEST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config/config.h"
 #include "plugin/base/buf.h"
@@ -18,6 +19,13 @@
 #define REQUEST_COMPLETIONS_MAX_TOKENS 1024
 #define REQUEST_AZURE_API_VERSION "2024-10-21"
 
+/* What one answer wants otherwise than the model's configuration. */
+struct request_tuning {
+    double temperature, top_p, frequency_penalty, presence_penalty; /* NaN: as configured */
+    int64_t max_tokens;  /* 0: as configured */
+    int64_t most_tokens; /* and no more than this; 0: no matter */
+};
+
 /* What one request says, whichever model it goes to. Borrowed. */
 struct request_parts {
     const char *system;   /* content of the system message, JSON-escaped, without quotes; "" or NULL: none */
@@ -27,6 +35,7 @@ struct request_parts {
     const char *flow;     /* the conversation's name; NULL: none */
     enum quirk_format format; /* how the form of the answer is asked for; structured.h */
     const char *more;     /* messages behind the others, a JSON array; NULL: none */
+    const struct request_tuning *tuning; /* NULL: none */
 };
 
 /* Appends the body; the members of conf->extra come last and replace ours.

@@ -166,6 +166,8 @@ static enum err_code accept_edit(struct db *db, struct accept_job *j, struct err
         m.outcome = r->outcome = STORE_PENDING;
         m.flags |= STORE_ADDRESSED | STORE_AGAIN;
         m.answer = r->again;
+        if (!m.wish)
+            m.wish = ((const struct store_msg *)j->job.rows.items)->wish;
     }
     return code ? code : message_add(db, r->channel_id, &m, e);
 }

@@ -67,7 +67,7 @@ static enum err_code add_again(struct db *db, const struct store_again *in, int6
 {
     struct query q = query_new(
         db, "INSERT INTO message (channel, seq, time_ms, kind, outcome, flags, turn, id, sender, name, reply_to, lang, text,"
-            " answer) SELECT channel, ?3, ?4, 1, 0, flags & 16 | 69, 0, 'again-' || ?3, sender, name, id, lang, '', ?5"
+            " answer, wish) SELECT channel, ?3, ?4, 1, 0, flags & 16 | 69, 0, 'again-' || ?3, sender, name, id, lang, '', ?5, wish"
             " FROM message WHERE channel = ?1 AND seq = ?2");
     bind_int(&q, in->channel_id);
     bind_int(&q, in->question);

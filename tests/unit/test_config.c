@@ -256,6 +256,29 @@ static void test_everything_model(void **state)
     config_unref(&c);
 }
 
+static void test_presets(void **state)
+{
+    (void)state;
+    struct config *c = load_good(GOOD "/everything.conf");
+    const struct bot_conf *b = &c->bots[1];
+    assert_int_equal(c->bots[0].wishes, 0);
+    assert_int_equal(b->wishes, WISH_PRESET | WISH_ANSWER);
+    assert_int_equal(b->n_presets, 2);
+    const struct preset_conf *p = config_preset(b, "诗人 and more", strlen("诗人"));
+    assert_ptr_equal(p, &b->presets[0]);
+    assert_string_equal(p->help, "rhymes");
+    assert_ptr_equal(p->model_ref, config_model(c, "spare"));
+    assert_true(p->temperature == 1.5 && p->top_p == 0.1 && p->frequency_penalty == -2 && p->presence_penalty == 2);
+    assert_int_equal(p->max_tokens, 10);
+    p = config_preset(b, "TERSE", 5);
+    assert_ptr_equal(p, &b->presets[1]);
+    assert_null(p->system_prompt);
+    assert_null(p->model_ref);
+    assert_true(isnan(p->temperature));
+    assert_null(config_preset(b, "terse", 4));
+    config_unref(&c);
+}
+
 static void test_everything_else(void **state)
 {
     (void)state;
@@ -713,6 +736,7 @@ int main(void)
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_everything_model),
+        cmocka_unit_test(test_presets),
         cmocka_unit_test(test_everything_else),
         cmocka_unit_test(test_prices),
         cmocka_unit_test(test_limits),

@@ -63,6 +63,38 @@ static void check_body(const struct model_conf *conf, const char *expected)
     check_parts(conf, &parts, expected);
 }
 
+/* What one answer wants otherwise: in place of what is configured, but never longer than that allows. */
+static void test_tuning(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t configured, max, most;
+        const char *expected;
+    } cases[] = {
+        {0, 0, 0, ""},
+        {9, 0, 0, ",\"max_tokens\":9"},
+        {0, 5, 0, ",\"max_tokens\":5"},
+        {9, 50, 0, ",\"max_tokens\":50"},
+        {0, 0, 7, ",\"max_tokens\":7"},
+        {9, 0, 7, ",\"max_tokens\":7"},
+        {9, 0, 11, ",\"max_tokens\":9"},
+        {9, 50, 11, ",\"max_tokens\":11"},
+    };
+    char expected[256];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model_conf c = plain();
+        const struct request_tuning t = {0, NAN, -1, NAN, cases[i].max, cases[i].most};
+        struct request_parts parts = parts_of(MESSAGES);
+        c.temperature = 0.7;
+        c.top_p = 0.5;
+        c.max_tokens = cases[i].configured;
+        parts.tuning = &t;
+        snprintf(expected, sizeof expected, HEAD ",\"temperature\":0,\"top_p\":0.5,\"frequency_penalty\":-1%s}",
+                 cases[i].expected);
+        check_parts(&c, &parts, expected);
+    }
+}
+
 static void test_only_what_is_configured(void **state)
 {
     (void)state;
@@ -506,6 +538,7 @@ static void test_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tuning),
         cmocka_unit_test(test_only_what_is_configured),
         cmocka_unit_test(test_system_message),
         cmocka_unit_test(test_sampling),
