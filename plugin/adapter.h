@@ -159,8 +159,9 @@ struct adapter_ops {
     void (*remove)(struct adapter *a, const struct msg_out *m); /* take platform_id back; completes as a send does */
     /* `warbler ping`, after init() and instead of start(): contact the platform
      * once, taking and sending nothing. adapter_online() or adapter_down()
-     * follows from the loop, once, and no other up-call or service. NULL where
-     * the platform is the daemon itself, which is asked how the account is. */
+     * follows from the loop, once, perhaps after adapter_remark(), and no other
+     * up-call or service. NULL where the platform is the daemon itself, which is
+     * asked how the account is. */
     void (*ping)(struct adapter *a);
     /* Prints what the platform's administrator must install to let this account
      * in (`warbler matrix-registration`); NULL: nothing of the kind. Before init(). */

@@ -49,6 +49,7 @@ int cli_ping(const struct cli_command *self, int argc, char **argv);
 int cli_chat(const struct cli_command *self, int argc, char **argv);
 int cli_practice(const struct cli_command *self, int argc, char **argv);
 int cli_usage(const struct cli_command *self, int argc, char **argv);
+int cli_registration(const struct cli_command *self, int argc, char **argv);
 int cli_queue(const struct cli_command *self, int argc, char **argv);
 
 #endif

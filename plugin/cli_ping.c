@@ -7,10 +7,12 @@
 #include "plugin/base/json.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
+#include "plugin/base/remark.h"
 #include "plugin/cli.h"
 #include "plugin/daemon.h"
 #include "plugin/model/completion.h"
 
+#define ACCOUNT "account"
 #define ANSWER_MS 10000             /* for an account, and for the daemon */
 #define READY_BYTES_MAX (1024U * 1024)
 #define URL_BYTES_MAX 512U
@@ -24,7 +26,8 @@ struct ping {
     size_t left;              /* to be heard of; one more while they are begun */
     bool failed;
 
-    struct http_call *call;   /* to the daemon, for the accounts that it is the platform of */
+    struct http_call *call;   /* to the daemon: about the accounts that it is the platform of, and what it remarks */
+    bool asking;              /* it has not answered yet: nothing is told before */
     char *base_url;           /* of the daemon */
     struct buf ready;         /* its answer */
 };
@@ -36,6 +39,7 @@ struct contact {
     const char *what, *name;
     bool over, told;
     char *reason;            /* once it is over; NULL: ok */
+    struct remark *remarks;
     bool at_daemon;          /* which is asked about it */
     struct adapter a;        /* of an account that can be pinged; else zeroed */
     struct timer patience;
@@ -52,15 +56,26 @@ static struct contact *contact_new(struct ping *p, const char *what, const char 
     return c;
 }
 
+static void print(const struct contact *c)
+{
+    const struct remark *r;
+    printf("%s %s: %s", c->what, c->name, c->reason ? c->reason : "ok");
+    DL_FOREACH(c->remarks, r)
+        printf("; %s", r->text);
+    putchar('\n');
+}
+
 /* Those that are over, as far as no line before them is missing. */
 static void tell(struct ping *p)
 {
     struct contact *c;
+    if (p->asking)
+        return;
     DL_FOREACH(p->contacts, c) {
         if (!c->over)
             break;
         if (!c->told)
-            printf("%s %s: %s\n", c->what, c->name, c->reason ? c->reason : "ok");
+            print(c);
         c->told = true;
     }
     fflush(stdout);
@@ -114,6 +129,13 @@ static void on_stopped(void *host, struct adapter *a)
     (void)a;
 }
 
+static void on_remark(void *host, struct adapter *a, const char *what, const char *text)
+{
+    struct contact *c = host;
+    (void)a;
+    remark_set(&c->remarks, what, text);
+}
+
 static void on_patience_over(void *arg)
 {
     heard(arg, "no answer");
@@ -121,7 +143,8 @@ static void on_patience_over(void *arg)
 
 static void ping_account(struct contact *c, const struct account_conf *conf, const struct adapter_ops *ops)
 {
-    static const struct adapter_host host = { .online = on_online, .down = on_down, .stopped = on_stopped };
+    static const struct adapter_host host = { .online = on_online, .down = on_down, .stopped = on_stopped,
+                                               .remark = on_remark };
     struct err e = ERR_INIT;
     c->a = (struct adapter) {
         .ops = ops,
@@ -147,11 +170,12 @@ static void contact_free(struct contact *c)
     if (c->a.ops)
         c->a.ops->fini(&c->a);
     free(c->a.priv);
+    remark_free_all(&c->remarks);
     free(c->reason);
     free(c);
 }
 
-/* --- accounts that the daemon serves itself --- */
+/* --- what the daemon knows --- */
 static void heard_at_daemon(struct ping *p, const char *reason)
 {
     struct contact *c;
@@ -173,6 +197,29 @@ static void heard_from_daemon(struct contact *c, const cJSON *accounts)
     heard(c, "the running daemon has no such account: has it read this configuration?");
 }
 
+/* It sees more than a single contact does. */
+static void take_remarks(struct ping *p, const cJSON *account)
+{
+    const char *name = json_str(account, "name");
+    const cJSON *remark;
+    struct contact *c;
+    DL_FOREACH(p->contacts, c) {
+        if (!name || strcmp(c->what, ACCOUNT) != 0 || strcmp(c->name, name) != 0)
+            continue;
+        cJSON_ArrayForEach(remark, json_get(account, "remarks"))
+            if (cJSON_IsString(remark) && !remark_find(c->remarks, remark->valuestring))
+                remark_set(&c->remarks, remark->valuestring, remark->valuestring);
+    }
+}
+
+static void daemon_heard(struct ping *p)
+{
+    p->asking = false;
+    tell(p);
+    if (--p->left == 0)
+        loop_stop(p->loop);
+}
+
 static bool on_ready_body(void *arg, const char *data, size_t len)
 {
     struct ping *p = arg;
@@ -187,7 +234,9 @@ static void on_ready_done(void *arg, const struct http_reply *reply, const struc
     (void)reply;
     p->call = NULL;
     cJSON *ready = e->code ? NULL : json_parse(buf_str(&p->ready), p->ready.len);
-    const cJSON *accounts = json_get(ready, "accounts");
+    const cJSON *accounts = json_get(ready, "accounts"), *account;
+    cJSON_ArrayForEach(account, accounts)
+        take_remarks(p, account);
     if (e->code)
         err_set(&why, e->code, "no daemon answers at %s (%s): start it with `warbler run`", p->base_url, e->text);
     else
@@ -200,6 +249,7 @@ static void on_ready_done(void *arg, const struct http_reply *reply, const struc
         heard_at_daemon(p, why.text);
     }
     cJSON_Delete(ready);
+    daemon_heard(p);
 }
 
 static char *base_url(const struct config *c)
@@ -231,29 +281,33 @@ static void ask_daemon(struct ping *p)
         .idle_timeout_ms = ANSWER_MS,
         .max_response_bytes = READY_BYTES_MAX,
     };
+    p->asking = true;
+    p->left++;
     p->call = http_start(p->http, &request, &handler, p, &e);
-    if (!p->call)
+    if (!p->call) {
         heard_at_daemon(p, e.text);
+        daemon_heard(p);
+    }
     buf_free(&url);
 }
 
 static void ping_accounts(struct ping *p)
 {
-    bool ask = false;
+    bool needed = false;
+    if (p->config->listen.port)
+        ask_daemon(p);
     for (size_t i = 0; i < p->config->n_accounts; i++) {
         const struct account_conf *conf = &p->config->accounts[i];
         const struct adapter_ops *ops = adapter_find(conf->adapter);
         if (!conf->enabled)
             continue;
-        struct contact *c = contact_new(p, "account", conf->name);
+        struct contact *c = contact_new(p, ACCOUNT, conf->name);
         c->at_daemon = !ops->ping;
-        ask |= c->at_daemon;
+        needed |= c->at_daemon;
         if (ops->ping)
             ping_account(c, conf, ops);
     }
-    if (ask && p->config->listen.port)
-        ask_daemon(p);
-    else if (ask)
+    if (needed && !p->config->listen.port)
         heard_at_daemon(p, "the daemon cannot be found: its listen.port is 0, any free one");
 }
 

@@ -184,6 +184,12 @@ static bool account_online(void *arg, const struct adapter *a)
     return supervisor_online(d->accounts, a);
 }
 
+static const struct remark *account_remarks(void *arg, const struct adapter *a)
+{
+    struct daemon *d = arg;
+    return supervisor_remarks(d->accounts, a);
+}
+
 static void account_gone(void *arg, struct adapter *a)
 {
     struct daemon *d = arg;
@@ -374,7 +380,7 @@ static enum err_code make(struct daemon *d, struct err *e)
         store_open(d->loop, d->config->data_dir, true, &d->store, e) || http_client_new(d->loop, &d->http, e) ||
         model_client_new(d->loop, d->http, &d->models, e) || server_new(d->loop, &listen, &d->server, e))
         return e->code;
-    struct chat_env chat = { d->loop, d->store, d->models, d->config, find_account, account_online, d };
+    struct chat_env chat = { d->loop, d->store, d->models, d->config, find_account, account_online, account_remarks, d };
     struct supervisor_env accounts = { d->loop, d->http, d->server, &HOST, d, account_gone, d };
     store_watch(d->store, store_changed, d);
     d->chat = chat_new(&chat);

@@ -27,8 +27,9 @@ static const struct cli_command commands[] = {
       cli_explain },
     { "ping", "", "contact every account and model once",
       "One line each: ok, or the reason why not. An account that the bot serves itself,\n"
-      "like the web chat, is ok if a running daemon says that it is. Exit status 0 if\n"
-      "all are ok, else 1.\n",
+      "like the web chat, is ok if a running daemon says that it is. Behind it stands\n"
+      "what an account, or the running daemon, has to remark. Exit status 0 if all are\n"
+      "ok, else 1.\n",
       cli_ping },
     { "chat", "", "talk with the bot of a running daemon",
       "Each line is a message; Ctrl-D leaves. The next chat at the same address goes\n"
@@ -56,6 +57,10 @@ static const struct cli_command commands[] = {
       "\n"
       "Works beside a running daemon and without one.\n",
       cli_usage },
+    { "matrix-registration", "[ACCOUNT]", "what a homeserver must install to let the bot in",
+      "Prints the registration file of an account that is an application service, for\n"
+      "the homeserver's administrator. Without ACCOUNT: of the only one there is.\n",
+      cli_registration },
     { "practice-model", "", "a small server that plays a language model",
       "Speaks the Chat Completions interface (POST /v1/chat/completions with and without\n"
       "streaming, GET /v1/models), takes any key, and answers by rules: for trying out,\n"
@@ -76,7 +81,7 @@ static void print_help(FILE *out)
           "Commands:\n",
           out);
     for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  %-16s%s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-20s %s\n", commands[i].name, commands[i].summary);
     fputs("\n"
           "`warbler COMMAND --help` tells more; `warbler --version` tells which warbler\n"
           "this is.\n"

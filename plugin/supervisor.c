@@ -11,7 +11,7 @@
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
 #include "plugin/base/secret.h"
-#include "plugin/remark.h"
+#include "plugin/base/remark.h"
 
 enum account_state {
     ACCOUNT_FAILED,     /* cannot be helped by trying again */
@@ -262,6 +262,12 @@ bool supervisor_online(const struct supervisor *s, const struct adapter *a)
 {
     (void)s;
     return owner(a)->state == ACCOUNT_ONLINE;
+}
+
+const struct remark *supervisor_remarks(const struct supervisor *s, const struct adapter *a)
+{
+    (void)s;
+    return owner(a)->remarks;
 }
 
 /* --- what the adapters say --- */

@@ -19,6 +19,7 @@
 #define RECONNECT_CALM_MS 10000
 #define STOP_TIMEOUT_MS 3000 /* for an adapter to leave in good order */
 
+struct remark;
 struct supervisor;
 
 struct supervisor_env {
@@ -41,6 +42,7 @@ void supervisor_free(struct supervisor **s);
 
 struct adapter *supervisor_find(struct supervisor *s, const char *account); /* NULL: none, or it is leaving */
 bool supervisor_online(const struct supervisor *s, const struct adapter *a);
+const struct remark *supervisor_remarks(const struct supervisor *s, const struct adapter *a);
 
 /* For the adapters' host. */
 void supervisor_on_online(struct supervisor *s, struct adapter *a);

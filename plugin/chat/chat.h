@@ -25,6 +25,7 @@ struct chat_env {
     struct config *config; /* a reference is taken */
     struct adapter *(*find)(void *arg, const char *account); /* NULL: no such account now */
     bool (*online)(void *arg, const struct adapter *a); /* may messages be sent through it now? */
+    const struct remark *(*remarks)(void *arg, const struct adapter *a); /* base/remark.h; NULL: there are none, or nobody knows */
     void *arg;
 };
 

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "plugin/base/clock.h"
+#include "plugin/base/remark.h"
+#include "plugin/chat/command.h"
 #include "plugin/chat/core.h"
 #include "plugin/chat/limit.h"
 
@@ -132,6 +134,16 @@ static void add_limits(struct buf *out, const struct channel *ch, const char *pe
     limit_each_left(ch->core->limits, &ask, add_left, &left);
 }
 
+/* They are the operator's, and may tell of other channels. */
+static void add_remarks(struct buf *out, const struct channel *ch, const struct bot_conf *bot, const struct question *q)
+{
+    const struct chat_env *env = &ch->core->env;
+    if (!env->remarks || !ch->adapter || !command_is_allowed(ch, bot, q->sender))
+        return;
+    for (const struct remark *r = env->remarks(env->arg, ch->adapter); r; r = r->next)
+        buf_addf(out, "- %s: %s\n", ch->account, r->text);
+}
+
 void status_write(struct buf *out, const struct channel *ch, const struct bot_conf *bot, const struct model_conf *model,
                   const struct question *q)
 {
@@ -147,4 +159,5 @@ void status_write(struct buf *out, const struct channel *ch, const struct bot_co
     add_limits(out, ch, q->sender, lang);
     if (ch->row.muted)
         buf_adds(out, zh ? "- 静音中\n" : "- muted\n");
+    add_remarks(out, ch, bot, q);
 }

@@ -211,6 +211,12 @@ static bool online(void *arg, const struct adapter *a)
     return ((struct chat_world *)arg)->online;
 }
 
+static const struct remark *remarks(void *arg, const struct adapter *a)
+{
+    (void)a;
+    return ((struct chat_world *)arg)->remarks;
+}
+
 static void open_world(struct chat_world *w)
 {
     static const struct config_adapter adapters[] = { { "fake", NULL, 0 }, { NULL, NULL, 0 } };
@@ -224,7 +230,7 @@ static void open_world(struct chat_world *w)
     if (loop_new(64, &w->loop, &e) || store_open(w->loop, w->dir, true, &w->store, &e) ||
         http_client_new(w->loop, &w->http, &e) || model_client_new(w->loop, w->http, &w->models, &e))
         fail_msg("%s", e.text);
-    struct chat_env env = { w->loop, w->store, w->models, w->config, find, online, w };
+    struct chat_env env = { w->loop, w->store, w->models, w->config, find, online, remarks, w };
     w->chat = chat_new(&env);
     w->account = (struct adapter){ .ops = &w->ops, .conf = &w->config->accounts[0], .loop = w->loop,
                                    .host = &HOST, .host_arg = w };
@@ -297,6 +303,7 @@ static void close_world(struct chat_world *w)
     defer_cancel(&w->confirm);
     loop_free(&w->loop);
     config_unref(&w->config);
+    remark_free_all(&w->remarks);
 }
 
 void restart(struct chat_world *w)

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "plugin/adapter.h"
+#include "plugin/base/remark.h"
 #include "plugin/chat/chat.h"
 #include "plugin/model/completion.h"
 #include "plugin/net/http.h"
@@ -51,6 +52,7 @@ struct chat_world {
     struct adapter account;
     struct adapter_ops ops;
     bool online;
+    struct remark *remarks;
     struct event events[EVENTS_MAX];
     size_t n;
     /* a platform that is not our own store; what is posted there outlives the bot */

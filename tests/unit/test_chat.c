@@ -476,6 +476,19 @@ static void only_administrators_command(void **state)
     chat_world_free(w);
 }
 
+static void remarks_are_for_administrators(void **state)
+{
+    (void)state;
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .bot = "admins = (\"web:root\");" });
+    remark_set(&w->remarks, "rooms", "!secret:a is encrypted");
+    say(w, "1", "/status");
+    say_as(w, "c", "root", "2", "/status", true);
+    wait_for(w, "final", 2);
+    assert_null(strstr(nth(w, "final", 0)->text, "secret"));
+    assert_non_null(strstr(nth(w, "final", 1)->text, "- web: !secret:a is encrypted\n"));
+    chat_world_free(w);
+}
+
 static void what_was_not_answered_is_asked_again(void **state)
 {
     (void)state;
@@ -876,6 +889,7 @@ int main(void)
         cmocka_unit_test(a_small_context_is_kept_to),
         cmocka_unit_test(pins_stay),
         cmocka_unit_test(only_administrators_command),
+        cmocka_unit_test(remarks_are_for_administrators),
         cmocka_unit_test(what_was_not_answered_is_asked_again),
         cmocka_unit_test(a_message_that_kills_us_is_buried),
         cmocka_unit_test(what_is_bound_to_it_is_buried_along),

@@ -28,7 +28,13 @@ static void answer(void *arg)
 {
     struct adapter *a = arg;
     struct err e;
-    if (strcmp(a->conf->name, "up") == 0)
+    if (strcmp(a->conf->name, "chatty") == 0) {
+        adapter_remark(a, "rooms", "2 rooms are encrypted");
+        adapter_remark(a, "quota", "most of it is used");
+        adapter_remark(a, "rooms", "3 rooms are encrypted");
+        adapter_remark(a, "quota", NULL);
+    }
+    if (strcmp(a->conf->name, "up") == 0 || strcmp(a->conf->name, "chatty") == 0)
         adapter_online(a);
     else if (strcmp(a->conf->name, "down") == 0)
         err_set(&e, ERR_AUTH, "the token is wrong"), adapter_down(a, &e, false);
@@ -86,6 +92,7 @@ static void ping(const char *accounts, int want_status, const char *want)
     FILE *f = fdopen(mkstemp(path), "w");
     assert_non_null(f);
     fprintf(f,
+            "listen = { port = 0; };\n"
             "models = ( { name = \"p\"; api = \"practice\"; } );\n"
             "bots = ( { name = \"bo\"; model = \"p\"; } );\n"
             "accounts = ( %s );\n"
@@ -121,6 +128,12 @@ static void each_says_why_not(void **state)
     assert_int_equal(finis, 3);
 }
 
+static void remarks_stand_behind_it(void **state)
+{
+    (void)state;
+    ping("{ name = \"chatty\"; adapter = \"fake\"; }", 0, "account chatty: ok; 3 rooms are encrypted\nmodel p: ok\n");
+}
+
 static void one_that_never_answers_is_given_up(void **state)
 {
     (void)state;
@@ -132,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_are_ok),
         cmocka_unit_test(each_says_why_not),
+        cmocka_unit_test(remarks_stand_behind_it),
         cmocka_unit_test(one_that_never_answers_is_given_up), /* the last: it stops the clock */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "plugin/remark.h"
+#include "plugin/base/remark.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +58,15 @@ void remark_free_all(struct remark **list)
 {
     while (*list)
         forget(list, *list);
+}
+
+const struct remark *remark_find(const struct remark *list, const char *text)
+{
+    const struct remark *r;
+    DL_FOREACH(list, r)
+        if (strcmp(r->text, text) == 0)
+            break;
+    return r;
 }
 
 void remark_report(const struct remark *list, struct buf *json)
