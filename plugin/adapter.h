@@ -30,7 +30,7 @@
 #include "plugin/net/loop.h"
 #include "plugin/net/server.h"
 
-#define ADAPTER_ABI 1U
+#define ADAPTER_ABI 2U
 
 /* What a platform can do; a bit that is not set means that the op is NULL. */
 enum adapter_caps {
@@ -82,7 +82,7 @@ struct msg_in {
     const char *reply_to;    /* id of the message it replies to, or NULL */
     const char *quoted;      /* text of the message that reply_to names, if the platform tells; or NULL */
     const char *quoted_name; /* who wrote it, or NULL */
-    const char *edits;       /* id of the sender's earlier message that this one replaces, or NULL */
+    const char *edits;       /* id of the sender's earlier message that this one replaces, or NULL; in the thread of that */
     const struct chat_about *about; /* NULL: nothing new */
     const struct msg_wish *wish;    /* NULL: none */
     const char *lang;        /* the person's language if the platform tells: "en", "zh-CN"; or NULL */
@@ -155,7 +155,8 @@ struct adapter_ops {
     void (*send)(struct adapter *a, const struct msg_out *m); /* first event of a message */
     void (*edit)(struct adapter *a, const struct msg_out *m); /* it grew, or is final */
     void (*typing)(struct adapter *a, const char *chat, const char *thread, bool on);
-    void (*fetch)(struct adapter *a, const struct msg_out *m); /* is it there? adapter_sent or adapter_send_failed(ERR_NOT_FOUND) */
+    void (*fetch)(struct adapter *a, const struct msg_out *m); /* is it there? adapter_sent(), which tells where, or
+                                                                  adapter_send_failed(ERR_NOT_FOUND) */
     void (*remove)(struct adapter *a, const struct msg_out *m); /* take platform_id back; completes as a send does */
     /* `warbler ping`, after init() and instead of start(): contact the platform
      * once, taking and sending nothing. adapter_online() or adapter_down()
@@ -189,7 +190,8 @@ void adapter_online(struct adapter *a);
 void adapter_down(struct adapter *a, const struct err *e, bool retry);
 void adapter_stopped(struct adapter *a);
 void adapter_message(struct adapter *a, const struct msg_in *m); /* accepted() follows from the loop */
-/* A person took a message back: what is not answered yet will not be, and an answer under way stops. */
+/* A person took a message back: what is not answered yet will not be, and an answer under way stops.
+ * Here and in adapter_reaction() thread NULL is also for a platform that does not say in which thread it was. */
 void adapter_withdrawn(struct adapter *a, const char *chat, const char *thread, const char *id, const char *sender);
 /* A person marked the bot's message `platform_id`. */
 enum reaction { REACTION_RETRY, REACTION_REMOVE };

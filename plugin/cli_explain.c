@@ -29,6 +29,8 @@ struct subject {
     /* what administrators changed in the channel itself */
     bool muted, direct;
     char *own_model, *own_prompt;    /* NULL: not changed */
+    char *own_preset;                /* that people chose there, or NULL */
+    const struct preset_conf *preset; /* the same, if it is configured */
     struct store_room room;          /* what the chat called itself last */
     char **names;                    /* by which rules may match it */
 };
@@ -50,6 +52,7 @@ static void on_loaded(void *arg, const struct store_loaded *r, const struct err 
     look->s->muted = r->channel.muted;
     look->s->own_model = mem_dup(r->channel.model);
     look->s->own_prompt = mem_dup(r->channel.prompt);
+    look->s->own_preset = mem_dup(r->channel.preset);
     room_copy(&look->s->room, &r->room);
     look->s->direct = r->n && (r->msgs[r->n - 1].flags & STORE_DIRECT);
 }
@@ -130,6 +133,15 @@ static void print_bot(const struct subject *s)
 {
     heading("bot");
     printf("%s%s\n", s->bot->name, s->muted ? ", muted in the channel with /mute: silent until /unmute" : "");
+    if (s->preset)
+        printf(INDENT "preset %s, chosen in the channel\n", s->preset->name);
+    for (size_t i = 0; i < s->bot->n_presets; i++)
+        printf(INDENT "%s%s %s\n", s->bot->command_prefix, s->bot->presets[i].name,
+               s->bot->presets[i].help ? s->bot->presets[i].help : "answers in another manner");
+    for (size_t i = 0; i < s->bot->wish_names.n; i++)
+        printf("%s%s", i ? ", " : INDENT "messages may wish for: ", s->bot->wish_names.v[i]);
+    if (s->bot->wish_names.n)
+        putchar('\n');
 }
 
 static void print_server(const struct model_conf *m)
@@ -153,9 +165,10 @@ static void print_model(const struct subject *s)
                m->api == MODEL_API_PRACTICE ? "" : " because no api_key is set");
     else
         print_server(m);
-    printf(" (%s)\n", m != s->rule->model_ref ? "set in the channel with /model"
-                      : s->rule->model          ? "the rule's"
-                                                : "the bot's");
+    printf(" (%s)\n", s->preset && s->preset->model_ref ? "the preset's"
+                      : m != s->rule->model_ref           ? "set in the channel with /model"
+                      : s->rule->model                    ? "the rule's"
+                                                          : "the bot's");
 }
 
 static void print_keywords(const struct bot_conf *bot)
@@ -288,7 +301,9 @@ static void expand(const struct subject *s, const char *text, struct buf *out)
 
 static void print_prompt(const struct subject *s)
 {
-    const char *text = s->own_prompt           ? s->own_prompt
+    bool preset = s->preset && s->preset->system_prompt;
+    const char *text = preset                   ? s->preset->system_prompt
+                       : s->own_prompt          ? s->own_prompt
                        : s->rule->system_prompt ? s->rule->system_prompt
                                                 : s->bot->system_prompt;
     struct buf prompt;
@@ -296,7 +311,10 @@ static void print_prompt(const struct subject *s)
     expand(s, text, &prompt);
     heading("prompt");
     printf("%s, filled in as of now:\n\n%s\n",
-           s->own_prompt ? "set in the channel with /prompt" : s->rule->system_prompt ? "the rule's" : "the bot's",
+           preset                   ? "the preset's"
+           : s->own_prompt          ? "set in the channel with /prompt"
+           : s->rule->system_prompt ? "the rule's"
+                                    : "the bot's",
            buf_str(&prompt));
     buf_free(&prompt);
 }
@@ -354,12 +372,14 @@ static int explain(const struct cli_command *self, const struct config *c, const
     s.bot = s.rule ? s.rule->bot_ref : NULL;
     if (s.bot) {
         const struct model_conf *own = s.own_model ? config_model(c, s.own_model) : NULL;
-        s.model = own ? own : s.rule->model_ref;
+        s.preset = s.own_preset ? config_preset(s.bot, s.own_preset, strlen(s.own_preset)) : NULL;
+        s.model = s.preset && s.preset->model_ref ? s.preset->model_ref : own ? own : s.rule->model_ref;
     }
     print_all(&s);
     room_names_free(&s.names);
     room_fini(&s.room);
     free(s.own_model);
+    free(s.own_preset);
     free(s.own_prompt);
     return s.rule ? 0 : EXIT_CONFIG;
 }

@@ -110,7 +110,7 @@ static struct verdict judge(struct channel *ch, const struct msg_in *m)
 {
     struct verdict v = { 0 };
     const struct bot_conf *bot = channel_bot(ch);
-    const char *args;
+    const char *args = "";
     if (!bot || m->context_only) {
         v.context = bot && bot->context;
         return v;
@@ -261,7 +261,7 @@ static void write_down(struct inbound *in)
         .position = in->m.position,
         .room = ch->room_kept ? NULL : &ch->room,
         .edits = in->m.edits,
-        .fresh_ms = revise_fresh_ms(ch),
+        .fresh_ms = in->m.context_only ? INT64_MAX : revise_fresh_ms(ch),
     };
     ch->commits++;
     in->core->commits++;
@@ -335,7 +335,7 @@ static enum err_code check(const struct chat *core, const struct msg_in *m, stru
     if (m->len > MESSAGE_TEXT_BYTES_MAX)
         return err_set(e, ERR_TOO_LARGE, "a message of %zu bytes; at most %u are taken", m->len, MESSAGE_TEXT_BYTES_MAX);
     if (strlen(m->id) > ID_BYTES_MAX || strlen(m->chat) > CHANNEL_NAME_BYTES_MAX / 4 ||
-        (m->sender_name && strlen(m->sender_name) > NAME_BYTES_MAX))
+        (m->edits && strlen(m->edits) > ID_BYTES_MAX) || (m->sender_name && strlen(m->sender_name) > NAME_BYTES_MAX))
         return err_set(e, ERR_INVALID, "a message whose id, room or sender's name is too long");
     if (core->draining)
         return err_set(e, ERR_BUSY, "the bot is stopping");

@@ -9,6 +9,7 @@
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
 #include "plugin/chat/command.h"
+#include "plugin/chat/ending.h"
 #include "plugin/chat/outbox.h"
 #include "plugin/chat/turn.h"
 
@@ -230,6 +231,22 @@ static void finish_change(struct change *c)
     pending_done(c->core, &c->link);
 }
 
+/* Of an answer that is being made, or will be again. */
+static void stop(struct channel *ch, int64_t lead)
+{
+    struct question *q, *list = NULL;
+    if (turn_of(ch, lead)) {
+        turn_drop(ch->turn);
+        return;
+    }
+    DL_SEARCH_SCALAR(ch->queue, q, seq, lead);
+    if (q) {
+        channel_dequeue(ch, q);
+        DL_APPEND(list, q);
+        ending_silent(ch, list);
+    }
+}
+
 static void take_back(struct change *c)
 {
     struct channel *ch = c->ch;
@@ -238,8 +255,7 @@ static void take_back(struct change *c)
     } else if (c->posted.answer) {
         store_take_back(c->core->env.store, ch->row.id, c->posted.answer, taken_back, c);
     } else {
-        if (turn_of(ch, c->posted.turn))
-            turn_drop(ch->turn);
+        stop(ch, c->posted.turn);
         finish_change(c);
     }
 }

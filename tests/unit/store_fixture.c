@@ -290,6 +290,36 @@ static void got_outs(void *arg, const struct store_out *outs, size_t n, const st
     finish_call(f, e);
 }
 
+static void got_open(void *arg, const struct store_out *o, bool fresh, const struct err *e)
+{
+    struct fixture *f = arg;
+    f->flag = fresh;
+    got_outs(arg, o, o != NULL, e);
+}
+
+enum err_code fx_out_open(struct fixture *f, const struct store_open *in)
+{
+    start_call(f);
+    store_out_open(f->store, in, got_open, f);
+    return wait_for(f);
+}
+
+static void got_withdrawn(void *arg, const struct store_withdrawn *w, const struct err *e)
+{
+    struct fixture *f = arg;
+    f->withdrawn = *w;
+    f->withdrawn.channel = NULL;
+    f->flag = w->channel != NULL;
+    finish_call(f, e);
+}
+
+enum err_code fx_withdraw(struct fixture *f, const char *chat, const char *sender, const char *id)
+{
+    start_call(f);
+    store_withdraw(f->store, "web", channel_name(f, chat), sender, id, got_withdrawn, f);
+    return wait_for(f);
+}
+
 enum err_code fx_out_list(struct fixture *f, int64_t after, int limit)
 {
     start_call(f);

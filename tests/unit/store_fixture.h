@@ -31,6 +31,7 @@ struct fixture {
     struct store_usage_sum *sums;
     struct store_count *counts;
     size_t n;
+    struct store_withdrawn withdrawn; /* without its text */
     const char *value;
     int64_t expires_ms;
     bool flag; /* more, changed */
@@ -56,6 +57,8 @@ enum err_code fx_finish_full(struct fixture *f, const struct store_finish *in);
 enum err_code fx_finish_with(struct fixture *f, int64_t channel, int64_t lead, enum store_outcome outcome, int64_t answer);
 enum err_code fx_finish_parts(struct fixture *f, int64_t channel, int64_t lead, enum store_outcome outcome, int64_t answer,
                            size_t n_parts); /* "txn<lead>-<i>", "part <i>" */
+enum err_code fx_out_open(struct fixture *f, const struct store_open *in); /* outs: its row; flag: it is fresh */
+enum err_code fx_withdraw(struct fixture *f, const char *chat, const char *sender, const char *id);
 enum err_code fx_out_list(struct fixture *f, int64_t after, int limit);
 enum err_code fx_load(struct fixture *f, const char *chat, int n);
 enum err_code fx_history(struct fixture *f, int64_t channel, int64_t after, int limit);

@@ -132,6 +132,139 @@ static void test_names_survive_the_upgrade(void **state)
     assert_null(f->channel.preset);
 }
 
+/* --- answers that grow --- */
+#define ROWS                                                                                                          \
+    "SELECT group_concat(kind || ':' || txn || ':' || coalesce(platform_id, '') || ':' || text, ' ')"                 \
+    " FROM (SELECT * FROM outbox ORDER BY id)"
+
+static void open_row(struct fixture *f, int64_t channel, int64_t lead, int64_t adopts, bool fresh)
+{
+    const struct store_open in = { .channel_id = channel, .lead = lead, .txn = fresh ? "w" : "other", .adopts = adopts };
+    assert_int_equal(fx_out_open(f, &in), ERR_OK);
+    assert_int_equal(f->n, 1);
+    assert_int_equal(f->flag, fresh);
+    assert_int_equal(f->outs->kind, STORE_OUT_OPEN);
+    assert_string_equal(f->outs->txn, "w");
+    assert_string_equal(f->outs->channel, "web:x");
+    assert_int_equal(f->outs->turn, lead);
+}
+
+static void test_an_open_row_becomes_the_first_part(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    open_row(f, channel, 1, 0, true);
+    assert_string_equal(f->outs->reply_to, "m1");
+    assert_int_equal(fx_on_row(f, store_out_try, f->outs->id), ERR_OK);
+    fx_reopen(f);
+    open_row(f, channel, 1, 0, false);
+    assert_int_equal(f->outs->attempts, 1);
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK);
+    assert_int_equal(f->msgs->turn, 1); /* it will not be asked with others */
+    assert_int_equal(fx_finish_parts(f, channel, 1, STORE_ANSWERED, 2, 2), ERR_OK);
+    assert_string_equal(fx_sql(f, ROWS), "2:w::part 0 0:txn1-1::part 1");
+    assert_int_equal(fx_out_open(f, &(struct store_open){ .channel_id = channel, .lead = 1, .txn = "w" }), ERR_EXISTS);
+    assert_int_equal(f->n, 0);
+}
+
+static void test_an_untouched_row_is_sent(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    const struct store_part part = { "t", "text" };
+    struct store_msg m = { .seq = 2, .kind = STORE_BOT, .text = "text" };
+    open_row(f, channel, 1, 0, true);
+    struct store_finish in = { .channel_id = channel, .lead = 1, .outcome = STORE_ANSWERED, .answer = &m, .parts = &part,
+                               .n_parts = 1, .untouched = true };
+    assert_int_equal(fx_finish_full(f, &in), ERR_OK);
+    assert_string_equal(fx_sql(f, ROWS), "0:w::text");
+}
+
+/* However the question is decided without an answer. */
+static void test_what_is_not_answered_is_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t i = 1; i < 10; i += 3) {
+        int64_t channel = fx_accept_ok(f, "x", i);
+        open_row(f, channel, i, 0, true);
+        if (i == 1)
+            assert_int_equal(fx_turn_of(f, channel, 0, NULL, 0, &i, 1), ERR_OK);
+        if (i == 4) {
+            assert_int_equal(fx_queue_list(f, 10), ERR_OK);
+            assert_int_equal(fx_on_row(f, store_queue_drop, f->items[0].id), ERR_OK);
+        }
+        if (i == 7)
+            assert_int_equal(fx_withdraw(f, "x", "ann", "m7"), ERR_OK);
+        assert_string_equal(fx_sql(f, ROWS), "3:w::");
+        fx_sql(f, "DELETE FROM outbox");
+    }
+}
+
+/* An answer that takes over the messages of an older one: two of three, or back to what it said. */
+static void test_messages_are_taken_over(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1), three = 3;
+    assert_int_equal(fx_finish_parts(f, channel, 1, STORE_ANSWERED, 2, 3), ERR_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fx_out_list(f, 0, 1), ERR_OK);
+        assert_int_equal(fx_out_sent(f, f->outs->id, (const char *[]){ "$0", "$1", "$2" }[i]), ERR_OK);
+    }
+    fx_accept_ok(f, "x", 3);
+    open_row(f, channel, 3, 2, true);
+    assert_string_equal(fx_sql(f, ROWS), "1:w:$0:answer");
+    assert_int_equal(fx_turn_of(f, channel, 0, NULL, 0, &three, 1), ERR_OK);
+    assert_string_equal(fx_sql(f, ROWS), "2:w:$0:answer");
+    fx_sql(f, "DELETE FROM outbox");
+
+    fx_accept_ok(f, "x", 5);
+    open_row(f, channel, 5, 2, true);
+    const struct store_part parts[] = { { "t0", "a" }, { "t1", "b" } };
+    struct store_msg m = { .seq = 6, .kind = STORE_BOT, .text = "ab" };
+    struct store_finish in = { .channel_id = channel, .lead = 5, .outcome = STORE_ANSWERED, .answer = &m, .parts = parts,
+                               .n_parts = 2, .untouched = true, .adopts = 2, .supersedes = 2 };
+    assert_int_equal(fx_finish_full(f, &in), ERR_OK);
+    assert_string_equal(fx_sql(f, ROWS), "2:w:$0:a 2:t1:$1:b 3:t0-2:$2:");
+    assert_null(fx_sql(f, POSTED));
+    assert_int_equal(fx_out_list(f, 0, 10), ERR_OK);
+    for (size_t i = 0, n = f->n; i < n; i++)
+        assert_int_equal(fx_out_sent(f, f->outs[i].id, NULL), ERR_OK);
+    assert_string_equal(fx_sql(f, POSTED), "6/0=$0 6/1=$1");
+}
+
+static void test_names_go_with_their_answer(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    assert_int_equal(fx_finish_parts(f, channel, 1, STORE_ANSWERED, 2, 1), ERR_OK);
+    assert_int_equal(fx_out_list(f, 0, 1), ERR_OK);
+    assert_int_equal(fx_out_sent(f, f->outs->id, "$0"), ERR_OK);
+    assert_int_equal(fx_prune(f, INT64_MAX), ERR_OK);
+    assert_null(fx_sql(f, POSTED));
+}
+
+static void test_withdrawn_messages_say_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    fx_accept_ok(f, "x/thread", 3);
+    assert_int_equal(fx_withdraw(f, "x", "bob", "m1"), ERR_OK);
+    assert_false(f->flag);
+    assert_int_equal(fx_withdraw(f, "x", "ann", "m3"), ERR_OK); /* in a thread of it */
+    assert_true(f->flag && f->withdrawn.pending);
+    assert_int_equal(fx_withdraw(f, "x", "ann", "m1"), ERR_OK);
+    assert_true(f->flag && f->withdrawn.pending);
+    assert_int_equal(fx_withdraw(f, "x", "ann", "m1"), ERR_OK);
+    assert_true(f->flag && !f->withdrawn.pending);
+    assert_int_equal(fx_load(f, "x", 10), ERR_OK);
+    assert_int_equal(f->msgs->outcome, STORE_WITHDRAWN);
+    assert_string_equal(f->msgs->text, "");
+    assert_true(f->msgs->flags & STORE_NO_PROMPT);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 2), ERR_EXISTS);
+    assert_int_equal(fx_queue_list(f, 10), ERR_OK);
+    assert_int_equal(f->n, 0);
+}
+
 static void test_dead_part_takes_the_later_ones_along(void **state)
 {
     struct fixture *f = *state;
@@ -400,6 +533,12 @@ int main(void)
         TEST(test_parts_are_listed_in_order),
         TEST(test_attempts_are_remembered),
         TEST(test_sent_part_leaves_its_platform_id),
+        TEST(test_an_open_row_becomes_the_first_part),
+        TEST(test_an_untouched_row_is_sent),
+        TEST(test_what_is_not_answered_is_taken_back),
+        TEST(test_messages_are_taken_over),
+        TEST(test_names_go_with_their_answer),
+        TEST(test_withdrawn_messages_say_nothing),
         cmocka_unit_test_setup_teardown(test_names_survive_the_upgrade, fx_setup_shut, fx_teardown),
         TEST(test_dead_part_takes_the_later_ones_along),
         TEST(test_list_shows_dead_letters_first),
