@@ -221,6 +221,20 @@ bool utf8_printable(const char *s, size_t len)
     return true;
 }
 
+bool utf8_in_word(uint32_t cp)
+{
+    switch (utf8proc_category((utf8proc_int32_t)cp)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ND:
+        return true;
+    default:
+        return cp == '_';
+    }
+}
+
 /* s is well-formed. */
 static void fold_run(struct buf *out, const char *s, size_t len)
 {

@@ -38,6 +38,11 @@ size_t utf8_width(const char *s, size_t len);
  * Ill-formed text is not printable. */
 bool utf8_printable(const char *s, size_t len);
 
+/* True for a letter with upper and lower case, a digit, an accent or '_': beside
+ * one of these, what was found is only a part of a word. Scripts without case
+ * mostly write their words, or what is added to a name, without a blank. */
+bool utf8_in_word(uint32_t cp);
+
 /* Appends a case-folded copy (NFKC_Casefold), for keyword and name comparison. */
 enum err_code utf8_fold(struct buf *out, const char *s, size_t len);
 

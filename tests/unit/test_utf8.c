@@ -302,6 +302,36 @@ static void test_fold(void **state)
     }
 }
 
+static void test_in_word(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *s;
+        bool in_word;
+    } cases[] = {
+        {"a", true},
+        {"Z", true},
+        {"0", true},
+        {"_", true},
+        {"\xC3\xA9", true},     /* é */
+        {"\xD0\xB1", true},     /* Cyrillic be */
+        {"\xCC\x81", true},     /* combining acute */
+        {" ", false},
+        {"-", false},
+        {"@", false},
+        {"\xE4\xBD\xA0", false}, /* 你 */
+        {"\xEA\xB0\x80", false}, /* Hangul ga */
+        {"\xD7\x91", false},     /* Hebrew bet */
+        {FLAG_DE, false},
+        {FFFD, false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t at = 0;
+        if (utf8_in_word(utf8_next(cases[i].s, strlen(cases[i].s), &at)) != cases[i].in_word)
+            fail_msg("\"%s\": not as expected", cases[i].s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_width),
         cmocka_unit_test(test_printable),
+        cmocka_unit_test(test_in_word),
         cmocka_unit_test(test_fold),
     };
     return cmocka_run_group_tests_name("utf8", tests, NULL, NULL);
