@@ -50,13 +50,13 @@ enum event_membership { MEMBER_NONE, MEMBER_INVITE, MEMBER_JOIN, MEMBER_LEAVE, M
 /* Of a reaction's key, whatever variation selectors and skin tones it has. */
 enum event_mark { MARK_NONE, MARK_RETRY /* 🔁 */, MARK_REMOVE /* 🗑 */ };
 
-/* Identifiers belong to the JSON tree, `text` and `aliases` to the event.
- * NULL where it does not apply or is absent, unless said otherwise. */
+/* Identifiers belong to the JSON tree, everything else to the event. NULL where
+ * it does not apply or is absent, unless said otherwise. */
 struct event {
     enum event_kind kind;
     const char *id;        /* NULL in stripped state (invitations) */
     const char *sender;    /* never NULL */
-    const char *room;      /* NULL in what /sync sends: it stands beside the event there */
+    const char *room;      /* NULL in what /sync sends: there it stands beside the event */
     const char *state_key; /* NULL: not a state event; of EVENT_MEMBER the person meant, never NULL */
     const char *txn;       /* our own transaction id, if this device sent it */
     int64_t time_ms;       /* the sending server's clock, 0: absent */
@@ -66,7 +66,7 @@ struct event {
      * these three on one line. Valid UTF-8, no control characters, never NULL. */
     const char *text;
     size_t len;
-    const char *file;     /* EVENT_MEDIA: the file's name, as its sender wrote it */
+    const char *file;     /* EVENT_MEDIA: the file's name, on one line, may be empty */
     const char *edits;    /* the event that this message replaces; `text` is the new text */
     const char *reply_to; /* the event answered on purpose; a thread's fallback is none */
     const char *thread;   /* the thread's first event */
@@ -75,34 +75,29 @@ struct event {
     enum event_mark mark; /* EVENT_REACTION */
 
     enum event_membership member, member_before; /* EVENT_MEMBER; before: as far as the server tells */
-    bool direct;              /* EVENT_MEMBER: an invitation to a private conversation */
+    bool direct;                /* EVENT_MEMBER: an invitation to a private conversation */
     const char *const *aliases; /* EVENT_ALIASES: canonical one first, NULL-terminated, never NULL there */
-    const char *successor;    /* EVENT_TOMBSTONE: the room to follow to; EVENT_CREATE: the one that it succeeds */
-    bool space;               /* EVENT_CREATE: a room that lists rooms */
+    const char *successor;      /* EVENT_TOMBSTONE: the room to follow to */
+    const char *predecessor;    /* EVENT_CREATE: the room that this one replaces */
+    bool space;                 /* EVENT_CREATE: a room that lists rooms */
 
-    const cJSON *content;     /* of the event; of an edit, the new one */
-    char *owned;              /* private */
-    const char **alias_list;  /* private */
+    const cJSON *json;    /* the event itself */
+    const cJSON *content; /* its content, of an edit the new one; never NULL */
+    char *text_owned, *file_owned; /* private */
+    const char **aliases_owned;    /* private */
 };
 
-/* ERR_PROTO: not an event (*e says what is wrong with it), ERR_TOO_LARGE: its
- * text is. `json` must outlive the event. Legal and needed in every case:
- * event_fini(). */
+/* ERR_PROTO: this is no event; *e says what is wrong with it. `json` must
+ * outlive the event. Legal and needed in every case: event_fini(). */
 enum err_code event_read(struct event *ev, const cJSON *json, struct err *e);
 void event_fini(struct event *ev);
-
-/* Does the message speak to this user? By m.mentions, by a link to them
- * (matrix.to or matrix:), by their id or @localpart, by display name (NULL:
- * none) or localpart. A client that fills m.mentions has asked the person whom
- * they mean, so there the bare names count only at the very front, as
- * "Name: …". Name and text are compared case-folded. */
-bool event_mentions(const struct event *ev, const char *user, const char *name);
 
 /* EVENT_POWER: may this user send events of this type ("m.room.message")?
  * Someone who created a room of version 12 may whatever stands here. */
 bool event_may_send(const struct event *power, const char *user, const char *type);
 
-/* For what comes outside of events: "@local:server" and the like. */
+/* Is it an identifier that begins with this sign: '@' user, '!' room, '$' event,
+ * '#' alias? NULL is none. */
 bool event_id_ok(const char *s, char sigil);
 
 #endif

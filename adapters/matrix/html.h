@@ -33,8 +33,8 @@ struct content {
     size_t len;
     bool notice;            /* m.notice, else m.text */
     const char *reply_to;   /* event answered, or NULL */
-    const char *thread;     /* first event of the thread, or NULL; then without reply_to the latest event… */
-    const char *latest;     /* …of the thread, for clients that know replies only; or NULL: the first */
+    const char *thread;     /* first event of the thread, or NULL */
+    bool falling_back;      /* reply_to stands only for clients that know no threads */
     const char *mention;    /* user whom it addresses, or NULL */
     const char *edits;      /* event that this replaces, or NULL; then reply_to and thread stay as they were */
 };
