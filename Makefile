@@ -56,7 +56,7 @@ E2E       := $(wildcard tests/build tests/e2e)
 # compiler and pkg-config that are asked here.
 once = $(eval $(1) := $(2))$($(1))
 
-MODULES       := libwebsockets libcurl libcjson libconfig sqlite3 libutf8proc libpcre2-8 openssl
+MODULES       := libwebsockets libcurl libcjson libconfig sqlite3 libutf8proc libpcre2-8 md4c openssl
 PKG_CFLAGS     = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(MODULES)))
 PKG_LIBS       = $(call once,PKG_LIBS,$(shell pkg-config --libs $(MODULES)))
 CMOCKA_CFLAGS  = $(call once,CMOCKA_CFLAGS,$(shell pkg-config --cflags cmocka))
