@@ -14,9 +14,10 @@
 /* Levels that a table or a list brings with it. */
 #define DEPTH_INSIDE 4U
 
-/* Stands in the text while md4c reads it: nothing else there is a control
- * character, and to md4c it is neither blank nor punctuation. */
-#define SEPARATOR '\x01'
+/* Stands in the text while md4c reads it, to whom it is a letter. As it is a
+ * noncharacter, no text that is meant for others has it. */
+#define SEPARATOR "\xEF\xB7\x90"
+#define SEPARATOR_BYTES 3U
 
 #define REPLACEMENT 0xFFFDU
 #define POINT_MAX 0x10FFFFU
@@ -32,17 +33,24 @@ struct writer {
 
 /* --- texts --- */
 
+static bool is_separator(const char *s, size_t len)
+{
+    return len >= SEPARATOR_BYTES && memcmp(s, SEPARATOR, SEPARATOR_BYTES) == 0;
+}
+
 static void put_escaped(struct buf *out, const char *s, size_t len)
 {
     static const char *const table[256] = {
-        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", [SEPARATOR] = "",
+        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", [0xEF] = "\xEF",
     };
     for (size_t i = 0; i < len; i++) {
         size_t from = i;
         while (i < len && !table[(unsigned char)s[i]])
             i++;
         buf_add(out, s + from, i - from);
-        if (i < len)
+        if (is_separator(s + i, len - i))
+            i += SEPARATOR_BYTES - 1;
+        else if (i < len)
             buf_adds(out, table[(unsigned char)s[i]]);
     }
 }
@@ -51,13 +59,12 @@ static void put_escaped(struct buf *out, const char *s, size_t len)
 static void put_address(struct buf *out, const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c == SEPARATOR)
-            continue;
-        if (c <= ' ' || c == 0x7F || strchr("\"'<>\\^`{|}", c))
-            buf_addf(out, "%%%02X", c);
-        else
-            put_escaped(out, s + i, 1);
+        size_t from = i;
+        while (i < len && (unsigned char)s[i] > ' ' && !strchr("\"'<>\\^`{|}\x7F", s[i]))
+            i++;
+        put_escaped(out, s + from, i - from);
+        if (i < len)
+            buf_addf(out, "%%%02X", (unsigned char)s[i]);
     }
 }
 
@@ -106,7 +113,7 @@ static size_t ink_of(const char *s, size_t len)
 {
     size_t n = 0;
     for (size_t i = 0; i < len; i++)
-        n += s[i] != ' ' && s[i] != '\t' && s[i] != '\n' && s[i] != SEPARATOR;
+        n += s[i] != ' ' && s[i] != '\t' && s[i] != '\n';
     return n;
 }
 
@@ -389,9 +396,9 @@ static void part_runs(struct buf *out, const char *s, size_t len)
                 i++;
             to = i;
             bool parted = part(before, to < len ? utf8_next(s, len, &to) : '\n');
-            buf_add(out, (const char[]){ SEPARATOR }, parted);
+            buf_add(out, SEPARATOR, parted ? SEPARATOR_BYTES : 0);
             buf_add(out, s + from, i - from);
-            buf_add(out, (const char[]){ SEPARATOR }, parted);
+            buf_add(out, SEPARATOR, parted ? SEPARATOR_BYTES : 0);
         } else {
             buf_add(out, s + from, i - from);
         }
@@ -411,12 +418,12 @@ enum err_code html_write(struct buf *out, const char *markdown, size_t len, bool
     };
     struct writer w = { .out = out };
     struct buf clean, parted;
-    buf_init(&clean, 3 * len);  /* a bad byte becomes three */
-    buf_init(&parted, 9 * len); /* and a mark too */
+    buf_init(&clean, 3 * len);                           /* a bad byte becomes three */
+    buf_init(&parted, 3 * len + 2 * SEPARATOR_BYTES * len); /* every mark may be parted */
     utf8_clean(&clean, markdown, len);
     part_runs(&parted, buf_str(&clean), clean.len);
     int refused = md_parse(buf_str(&parted), (MD_SIZE)parted.len, &parser, &w);
-    *plain_r = !w.marked && w.ink == ink_of(buf_str(&clean), clean.len);
+    *plain_r = !w.marked && w.ink == ink_of(buf_str(&parted), parted.len);
     buf_free(&clean);
     buf_free(&parted);
     return refused && !buf_error(out) ? ERR_INTERNAL : buf_error(out);

@@ -105,15 +105,21 @@ static bool starts(const char *text, const char *front)
     return strncmp(text, front, strlen(front)) == 0;
 }
 
+/* "@name:server" is somebody's identifier, and was compared as a whole. */
+static bool goes_on(const char *end)
+{
+    return *end == ':' && is_alnum(end[1]);
+}
+
 /* "Name: …", as people have called each other since IRC. */
 static bool calls(const char *text, const char *name)
 {
     text += strspn(text, " \t\n");
-    text += *text == '@';
-    if (!starts(text, name))
+    bool marked = *text == '@';
+    if (!starts(text + marked, name))
         return false;
-    text += strlen(name);
-    return *text == ':' || *text == ','; /* folding makes ASCII of the wide ones */
+    text += marked + strlen(name);
+    return (*text == ':' || *text == ',') && !(marked && goes_on(text)); /* folding makes these of the wide ones */
 }
 
 static bool named_in(const struct buf *text, const char *name, bool bare)
@@ -123,7 +129,7 @@ static bool named_in(const struct buf *text, const char *name, bool bare)
     for (const char *at = start; (at = strstr(at, name)); at++) {
         size_t from = (size_t)(at - start);
         bool marked = from > 0 && at[-1] == '@';
-        if (!bare && !marked)
+        if (marked ? goes_on(at + n) : !bare)
             continue;
         if (!in_word(start, text->len, from + n) && !in_word_before(start, text->len, from - marked))
             return true;
