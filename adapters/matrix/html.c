@@ -2,9 +2,11 @@
 
 #include <md4c.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "plugin/base/mem.h"
 #include "plugin/base/utf8.h"
 
 /* Without bare addresses and raw HTML, which are also where md4c is slow on
@@ -19,14 +21,28 @@
 #define SEPARATOR "\xEF\xB7\x90"
 #define SEPARATOR_BYTES 3U
 
+#define LINK "<a href=\""
+#define LINK_END "\">"
+
 #define REPLACEMENT 0xFFFDU
 #define POINT_MAX 0x10FFFFU
 
+#define SPAN_TYPES (MD_SPAN_U + 1)
+
 struct writer {
     struct buf *out;
-    unsigned depth;  /* of what md4c has entered */
-    unsigned hidden; /* depth from which on tags are left out, 0: none are */
-    unsigned link;   /* depth of the open link, 0: none is */
+    unsigned depth;  /* of blocks that md4c has entered */
+    unsigned hidden; /* depth from which on blocks have no tags, 0: all have */
+
+    /* Spans of the current block that are open, and how many are without tags
+     * inside of these. md4c 0.4.8 at times leaves a span that it never entered,
+     * or the other way round. */
+    MD_SPANTYPE open[HTML_DEPTH_MAX];
+    unsigned n_open;
+    unsigned n_untagged[SPAN_TYPES];
+    size_t link;     /* where the open link begins in out, if in_link */
+    bool in_link;
+
     bool marked;     /* there was more than paragraphs */
     size_t ink;      /* bytes of plain text, without blanks */
 };
@@ -145,25 +161,118 @@ static void put_attribute(struct buf *out, const MD_ATTRIBUTE *a, put_fn *put)
     }
 }
 
-/* --- tags --- */
+/* --- spans --- */
 
-/* Enters something; true if its tags are to be written. */
-static bool enter(struct writer *w, unsigned depth_max)
+static const char *span_tag(MD_SPANTYPE type)
 {
-    w->depth++;
-    if (!w->hidden && w->depth > depth_max)
-        w->hidden = w->depth;
-    return !w->hidden;
+    switch (type) {
+    case MD_SPAN_EM:
+        return "em";
+    case MD_SPAN_STRONG:
+        return "strong";
+    case MD_SPAN_DEL:
+        return "del";
+    case MD_SPAN_CODE:
+        return "code";
+    default:
+        return NULL;
+    }
 }
 
-static bool leave(struct writer *w)
+static bool is_link(MD_SPANTYPE type)
 {
-    bool shown = !w->hidden;
-    if (w->hidden == w->depth)
-        w->hidden = 0;
-    w->depth--;
-    return shown;
+    return type == MD_SPAN_A || type == MD_SPAN_IMG;
 }
+
+/* The scheme has to stand there as it is, not as entities that become one. */
+static bool may_link(const MD_ATTRIBUTE *address)
+{
+    static const char *const schemes[] = { "https:", "http:", "ftp:", "mailto:", "magnet:" };
+    if (!address->substr_offsets || address->size == 0 || address->substr_types[0] != MD_TEXT_NORMAL)
+        return false;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t n = strlen(schemes[i]);
+        if (address->substr_offsets[1] > n && strncasecmp(address->text, schemes[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Matrix shows images of its own servers only, so one of the web's is a link,
+ * and its text within a link. */
+static bool open_link(struct writer *w, MD_SPANTYPE type, const void *detail)
+{
+    const MD_ATTRIBUTE *address =
+        type == MD_SPAN_IMG ? &((const MD_SPAN_IMG_DETAIL *)detail)->src : &((const MD_SPAN_A_DETAIL *)detail)->href;
+    if (w->in_link || !may_link(address))
+        return false;
+    w->in_link = true;
+    w->link = w->out->len;
+    buf_adds(w->out, LINK);
+    put_attribute(w->out, address, put_address);
+    buf_adds(w->out, LINK_END);
+    return true;
+}
+
+/* A link without a text shows its address: nobody could click on it otherwise. */
+static void close_link(struct writer *w)
+{
+    size_t from = w->link + strlen(LINK), end = w->out->len - strlen(LINK_END);
+    if (!buf_error(w->out) && memcmp(w->out->data + end, LINK_END, strlen(LINK_END)) == 0) {
+        char *address = mem_dupn(w->out->data + from, end - from);
+        buf_adds(w->out, address);
+        free(address);
+    }
+    buf_adds(w->out, "</a>");
+    w->in_link = false;
+}
+
+static void close_spans(struct writer *w, unsigned n_stay)
+{
+    while (w->n_open > n_stay) {
+        MD_SPANTYPE type = w->open[--w->n_open];
+        if (is_link(type))
+            close_link(w);
+        else
+            buf_addf(w->out, "</%s>", span_tag(type));
+    }
+    if (n_stay == 0)
+        memset(w->n_untagged, 0, sizeof w->n_untagged);
+}
+
+static int enter_span(MD_SPANTYPE type, void *detail, void *arg)
+{
+    struct writer *w = arg;
+    bool tagged = !w->hidden && w->depth + w->n_open < HTML_DEPTH_MAX;
+    w->marked = true;
+    if (tagged && is_link(type))
+        tagged = open_link(w, type, detail);
+    else if (tagged)
+        buf_addf(w->out, "<%s>", span_tag(type));
+    if (tagged)
+        w->open[w->n_open++] = type;
+    else
+        w->n_untagged[type]++;
+    return buf_error(w->out) != ERR_OK;
+}
+
+static int leave_span(MD_SPANTYPE type, void *detail, void *arg)
+{
+    struct writer *w = arg;
+    unsigned n = w->n_open;
+    (void)detail;
+    if (w->n_untagged[type] > 0) {
+        w->n_untagged[type]--;
+        return 0;
+    }
+    while (n > 0 && w->open[n - 1] != type)
+        n--;
+    if (n > 0)
+        close_spans(w, n - 1);
+    return buf_error(w->out) != ERR_OK;
+}
+
+/* --- blocks --- */
 
 static const char *block_tag(MD_BLOCKTYPE type, const void *detail)
 {
@@ -239,9 +348,12 @@ static void open_block(struct buf *out, MD_BLOCKTYPE type, const void *detail)
 static int enter_block(MD_BLOCKTYPE type, void *detail, void *arg)
 {
     struct writer *w = arg;
-    bool inside = type == MD_BLOCK_QUOTE || type == MD_BLOCK_UL || type == MD_BLOCK_OL || type == MD_BLOCK_TABLE;
+    bool holds_blocks = type == MD_BLOCK_QUOTE || type == MD_BLOCK_UL || type == MD_BLOCK_OL || type == MD_BLOCK_TABLE;
     w->marked |= type != MD_BLOCK_DOC && type != MD_BLOCK_P;
-    if (enter(w, inside ? HTML_DEPTH_MAX - DEPTH_INSIDE : HTML_DEPTH_MAX))
+    w->depth++;
+    if (holds_blocks && !w->hidden && w->depth > HTML_DEPTH_MAX - DEPTH_INSIDE)
+        w->hidden = w->depth;
+    if (!w->hidden)
         open_block(w->out, type, detail);
     return buf_error(w->out) != ERR_OK;
 }
@@ -250,96 +362,20 @@ static int leave_block(MD_BLOCKTYPE type, void *detail, void *arg)
 {
     struct writer *w = arg;
     const char *tag = block_tag(type, detail);
-    if (!leave(w))
+    close_spans(w, 0);
+    if (w->hidden)
         buf_addc(w->out, '\n'); /* keeps what was two blocks from being one word */
     else if (type == MD_BLOCK_CODE)
         buf_adds(w->out, "</code></pre>");
     else if (tag)
         buf_addf(w->out, "</%s>", tag);
+    if (w->hidden == w->depth)
+        w->hidden = 0;
+    w->depth--;
     return buf_error(w->out) != ERR_OK;
 }
 
-/* The scheme has to stand there as it is, not as entities that become one. */
-static bool may_link(const MD_ATTRIBUTE *address)
-{
-    static const char *const schemes[] = { "https:", "http:", "ftp:", "mailto:", "magnet:" };
-    if (!address->substr_offsets || address->size == 0 || address->substr_types[0] != MD_TEXT_NORMAL)
-        return false;
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        size_t n = strlen(schemes[i]);
-        if (address->substr_offsets[1] > n && strncasecmp(address->text, schemes[i], n) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Matrix shows images of its own servers only, so one of the web's is a link. */
-static const MD_ATTRIBUTE *address_of(MD_SPANTYPE type, const void *detail)
-{
-    return type == MD_SPAN_IMG ? &((const MD_SPAN_IMG_DETAIL *)detail)->src : &((const MD_SPAN_A_DETAIL *)detail)->href;
-}
-
-static void open_link(struct writer *w, const MD_ATTRIBUTE *address)
-{
-    if (w->link || !may_link(address)) /* an image within a link is its text */
-        return;
-    w->link = w->depth;
-    buf_adds(w->out, "<a href=\"");
-    put_attribute(w->out, address, put_address);
-    buf_adds(w->out, "\">");
-}
-
-static void close_link(struct writer *w, const MD_ATTRIBUTE *address)
-{
-    const char *end = buf_str(w->out) + w->out->len;
-    if (w->link != w->depth)
-        return;
-    if (w->out->len >= 2 && memcmp(end - 2, "\">", 2) == 0) /* nothing in it, so nobody could click on it */
-        put_attribute(w->out, address, put_escaped);
-    buf_adds(w->out, "</a>");
-    w->link = 0;
-}
-
-static const char *span_tag(MD_SPANTYPE type)
-{
-    switch (type) {
-    case MD_SPAN_EM:
-        return "em";
-    case MD_SPAN_STRONG:
-        return "strong";
-    case MD_SPAN_DEL:
-        return "del";
-    case MD_SPAN_CODE:
-        return "code";
-    default:
-        return NULL;
-    }
-}
-
-static int enter_span(MD_SPANTYPE type, void *detail, void *arg)
-{
-    struct writer *w = arg;
-    const char *tag = span_tag(type);
-    w->marked = true;
-    if (!enter(w, HTML_DEPTH_MAX))
-        return buf_error(w->out) != ERR_OK;
-    if (type == MD_SPAN_A || type == MD_SPAN_IMG)
-        open_link(w, address_of(type, detail));
-    else if (tag)
-        buf_addf(w->out, "<%s>", tag);
-    return buf_error(w->out) != ERR_OK;
-}
-
-static int leave_span(MD_SPANTYPE type, void *detail, void *arg)
-{
-    struct writer *w = arg;
-    const char *tag = span_tag(type);
-    if (type == MD_SPAN_A || type == MD_SPAN_IMG)
-        close_link(w, address_of(type, detail));
-    if (leave(w) && tag)
-        buf_addf(w->out, "</%s>", tag);
-    return buf_error(w->out) != ERR_OK;
-}
+/* --- all of it --- */
 
 static int add_text(MD_TEXTTYPE type, const MD_CHAR *s, MD_SIZE len, void *arg)
 {
