@@ -41,10 +41,10 @@ class Daemon:
         self.port = 0
         self.configure(**(settings or {}))
 
-    def configure(self, bot="", account="", practice="delay_ms = 0; chunk_ms = 0;", model="", models="", bots="", more="",
+    def configure(self, bot="", account="", practice="delay_ms = 0; chunk_ms = 0;", model="", models="", bots="", accounts="", more="",
                   channels=None, port=None, data="data"):
         """Writes the configuration; port None keeps the port of the last start.
-        bot, account, practice, model: more settings of the one that is always there; bots, models: more of them."""
+        bot, account, practice, model: more settings of the one that is always there; accounts, bots, models: more of them."""
         if channels is None:
             channels = '{ match = "web:*"; bot = "bo"; }'
         for setting in ("messages_per_minute = 0;", "open_rooms = true;", "demo = true;"):
@@ -55,7 +55,7 @@ data_dir = "{data}";
 listen = {{ address = "127.0.0.1"; port = {self.port if port is None else port}; }};
 models = ( {{ name = "p"; api = "practice"; practice = {{ {practice} }}; {model} }} {models} );
 bots = ( {{ name = "bo"; model = "p"; {bot} }} {bots} );
-accounts = ( {{ name = "web"; adapter = "webchat"; {account} }} );
+accounts = ( {{ name = "web"; adapter = "webchat"; {account} }} {accounts} );
 channels = ( {channels} );
 {more}
 """)

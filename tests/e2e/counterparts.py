@@ -10,6 +10,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -31,7 +32,8 @@ def fetch(what):
         if not (FETCHED / what).is_dir() and os.environ.get("NO_INSTALL", "0") not in ("", "0"):
             pytest.skip(f"{what} is not installed, and NO_INSTALL forbids to fetch it")
         done = subprocess.run([ROOT / "scripts/counterparts", FETCHED, what], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, check=False)
+                              stderr=subprocess.STDOUT, text=True, check=False,
+                              env={**os.environ, "PYTHON": sys.executable})
         if done.returncode:
             pytest.skip(done.stdout.strip().splitlines()[-1])
     return FETCHED / what
