@@ -1,0 +1,100 @@
+#include "adapters/matrix/secrecy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapters/matrix/matrix.h"
+#include "adapters/matrix/words.h"
+#include "plugin/base/log.h"
+#include "plugin/base/mem.h"
+
+#define FACT_BYTES 300
+#define REMARK_BYTES_MAX 512U
+#define ROOMS_NAMED 3 /* in the remark; the others are counted */
+
+/* Fact: the notice is in the room. */
+static void fact_of(char out[FACT_BYTES], const char *room)
+{
+    snprintf(out, FACT_BYTES, "encrypted:%s", room);
+}
+
+static void on_told(struct matrix *m, const char *room, bool ok)
+{
+    char fact[FACT_BYTES];
+
+    fact_of(fact, room);
+    if (ok)
+        adapter_keep(m->a, fact, "1", 0, NULL, NULL);
+}
+
+/* What is asked of the store until it answers; the room may be another one by then. */
+struct asked {
+    struct matrix *m;
+    char *room, *like;
+};
+
+static void on_recalled(void *arg, const char *value, int64_t expires_ms, const struct err *e)
+{
+    struct asked *asked = arg;
+    char txn[FACT_BYTES];
+    struct note note = {
+        .room = asked->room,
+        .text = words(WORDS_ENCRYPTED, asked->like),
+        .txn = txn,
+        .told = on_told,
+    };
+
+    (void)expires_ms;
+    fact_of(txn, asked->room);
+    if (!e->code && !value)
+        sender_note(&asked->m->sender, &note);
+    free(asked->room);
+    free(asked->like);
+    free(asked);
+}
+
+static char *likeness(const struct room *r, const char *user)
+{
+    struct buf like;
+    const char *name = room_person(r, user);
+
+    buf_init(&like, 8192);
+    buf_addf(&like, "%s %s %s", name ? name : "", r->name ? r->name : "", r->topic ? r->topic : "");
+    return buf_take(&like);
+}
+
+void secrecy_heard(struct matrix *m, struct room *r, const char *user)
+{
+    char fact[FACT_BYTES];
+    struct asked *asked;
+
+    if (r->told_encrypted || r->mute)
+        return;
+    r->told_encrypted = true;
+    asked = mem_alloc(sizeof *asked);
+    asked->m = m;
+    asked->room = mem_dup(r->id);
+    asked->like = likeness(r, user);
+    fact_of(fact, r->id);
+    adapter_recall(m->a, fact, on_recalled, asked);
+}
+
+void secrecy_changed(struct matrix *m)
+{
+    struct buf text;
+    unsigned n = 0;
+
+    buf_init(&text, REMARK_BYTES_MAX);
+    buf_adds(&text, "messages in encrypted rooms cannot be read: ");
+    for (const struct room *r = m->rooms; r; r = r->hh.next) {
+        if (!r->encrypted || !r->member)
+            continue;
+        if (n++ < ROOMS_NAMED)
+            buf_addf(&text, "%s%.100s", n > 1 ? ", " : "", room_label(r));
+    }
+    if (n > ROOMS_NAMED)
+        buf_addf(&text, " and %u more", n - ROOMS_NAMED);
+    adapter_remark(m->a, "encryption", n > 0 ? buf_str(&text) : NULL);
+    buf_free(&text);
+}
