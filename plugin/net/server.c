@@ -250,6 +250,15 @@ void server_route_prefix(struct server *server, const char *method, const char *
     r->arg = arg;
 }
 
+void server_route_body(struct server *server, const char *path, size_t max_body_bytes)
+{
+    struct http_route *r;
+
+    LL_FOREACH(server->routes, r)
+    if (strcmp(r->path, path) == 0)
+        r->max_body_bytes = max_body_bytes;
+}
+
 void server_ws_route(struct server *server, const char *path, const struct ws_handler *handler,
                      const struct ws_limits *limits, void *arg)
 {
@@ -286,6 +295,13 @@ static const struct http_route *best_match(const struct server *s, const char *p
             best = r;
     }
     return best;
+}
+
+size_t server_body_max(const struct server *s, const char *path)
+{
+    const struct http_route *match = best_match(s, path);
+
+    return match && match->max_body_bytes > s->max_body_bytes ? match->max_body_bytes : s->max_body_bytes;
 }
 
 static bool serves(const struct http_route *r, const struct http1 *head)

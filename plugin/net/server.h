@@ -43,6 +43,9 @@ void server_route(struct server *server, const char *method, const char *path,
 void server_route_prefix(struct server *server, const char *method, const char *prefix,
                          void (*fn)(void *arg, struct http_in *req), void *arg);
 
+/* Bodies on the routes with this path may have so many bytes, more than max_body_bytes. */
+void server_route_body(struct server *server, const char *path, size_t max_body_bytes);
+
 /* Removes the routes with this arg, of WebSockets too. What they brought stays. */
 void server_unroute(struct server *server, const void *arg);
 

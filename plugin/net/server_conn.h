@@ -23,6 +23,7 @@ struct http_route {
     const char *method; /* NULL: WebSocket */
     const char *path;
     bool prefix;
+    size_t max_body_bytes; /* 0: the server's */
     void (*fn)(void *arg, struct http_in *req);
     void *arg;
     const struct ws_handler *ws;
@@ -88,6 +89,7 @@ struct http_in {
 /* server.c */
 /* NULL, and the status and (405) the methods for Allow. */
 const struct http_route *server_find(const struct server *s, const struct http1 *head, int *status_r, struct buf *allow);
+size_t server_body_max(const struct server *s, const char *path); /* bytes */
 
 /* server_http.c */
 void conn_open(struct server *s, int fd, const char *peer);

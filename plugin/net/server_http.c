@@ -105,8 +105,9 @@ static int take_head(struct http_conn *c, size_t n)
 }
 
 /* The status to refuse the request's body with; 0: it is welcome. */
-static int check_body(const struct http_conn *c)
+static int check_body(struct http_conn *c)
 {
+    size_t max = server_body_max(c->server, c->req->head.path);
     const struct http1 *head = &c->req->head;
     const char *expect = head->header[HTTP1_EXPECT], *m = head->method;
 
@@ -114,8 +115,9 @@ static int check_body(const struct http_conn *c)
         return 411; /* RFC 9112 6.3: a server may insist on a length */
     if (!head->has_length && (strcmp(m, "POST") == 0 || strcmp(m, "PUT") == 0 || strcmp(m, "PATCH") == 0))
         return 411;
-    if (head->length > c->server->max_body_bytes)
+    if (head->length > max)
         return 413;
+    c->in.max = HTTP1_HEAD_BYTES_MAX + max + READ_BYTES;
     return expect && strcasecmp(expect, "100-continue") != 0 ? 417 : 0;
 }
 

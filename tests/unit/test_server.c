@@ -14,6 +14,8 @@
 #include "tests/unit/net_util.h"
 
 #define MAX_BODY 1000
+#define ROOMY_BODY 3000
+#define ROOMY_BODY 3000
 #define TIMEOUT_MS 3000
 
 static struct loop *loop;
@@ -73,6 +75,8 @@ static int set_up(void **state)
     server_route(server, "GET", "/", hello, root);
     server_route(server, "POST", "/echo", echo, NULL);
     server_route(server, "PUT", "/echo", echo, NULL);
+    server_route(server, "PUT", "/roomy", echo, NULL);
+    server_route_body(server, "/roomy", ROOMY_BODY);
     server_route(server, "GET", "/empty", empty, NULL);
     server_route(server, "GET", "/large", send_large, NULL);
     server_route_prefix(server, "GET", "/files/", hello, files);
@@ -253,6 +257,27 @@ static void test_answers(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ask(cases[i].request, cases[i].begins);
+}
+
+/* One path may take larger bodies than the others. */
+static void test_roomy_route(void **state)
+{
+    struct tcp r;
+    char request[ROOMY_BODY + 128];
+    int n = snprintf(request, sizeof request, "PUT /roomy HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", ROOMY_BODY);
+
+    (void)state;
+    memset(request + n, 'r', ROOMY_BODY);
+    request[n + ROOMY_BODY] = '\0';
+    open_tcp(&r);
+    tcp_says(&r, request);
+    tcp_until(&r, "HTTP/1.1 200 OK\r\n");
+    tcp_until(&r, "rrrr");
+    tcp_says(&r, "PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n");
+    tcp_until(&r, "HTTP/1.1 413 ");
+    tcp_close(&r);
+    snprintf(request, sizeof request, "PUT /roomy HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", ROOMY_BODY + 1);
+    ask(request, "HTTP/1.1 413 ");
 }
 
 static void test_routes(void **state)
@@ -488,6 +513,7 @@ int main(void)
         T(test_stop_listening),
         T(test_out_of_descriptors),
         T(test_answers),
+        T(test_roomy_route),
         T(test_routes),
         T(test_what_an_answer_says),
         T(test_error_is_json),
