@@ -88,7 +88,7 @@ static void judge(struct api_reply *r)
     r->soft_logout = json_bool(r->json, "soft_logout", false);
     if (wait > r->retry_after_ms)
         r->retry_after_ms = wait;
-    if (!cJSON_IsObject(r->json) && (code == ERR_OK || code == ERR_NOT_FOUND || code == ERR_PARAM))
+    if (!cJSON_IsObject(r->json) && !cJSON_IsArray(r->json) && (code == ERR_OK || code == ERR_NOT_FOUND || code == ERR_PARAM))
         err_set(&r->err, ERR_PROTO, "the answer is no JSON of a homeserver (status %ld)", r->status);
     else if (code != ERR_OK)
         err_set(&r->err, code, "status %ld%s%s%s%.200s", r->status, *r->errcode ? " " : "", r->errcode, text ? ": " : "",

@@ -47,12 +47,12 @@ struct api_request {
 
 struct api_reply {
     long status;                     /* 0: there was no answer */
-    const cJSON *json;               /* the answer's object, also of an error; NULL: it was none */
+    const cJSON *json;               /* the answer, also of an error; NULL: no JSON */
     char errcode[API_ERRCODE_BYTES]; /* "M_FORBIDDEN"; "" if there was none */
     size_t bytes;                    /* of the answer */
     bool soft_logout;
     int64_t retry_after_ms;          /* -1: not said */
-    struct err err; /* ERR_OK: a 2xx with a JSON object. ERR_AUTH: the token is not (any longer) good. ERR_RATE.
+    struct err err; /* ERR_OK: a 2xx with an object or array. ERR_AUTH: the token is not (any longer) good. ERR_RATE.
                        ERR_NOT_FOUND: 404. ERR_PARAM: any other 4xx. ERR_SERVER: 5xx. ERR_PROTO: not JSON.
                        ERR_NET, ERR_TIMEOUT, ERR_TOO_LARGE */
     bool retry;     /* the same call may succeed later */

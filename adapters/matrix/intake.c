@@ -11,6 +11,7 @@
 #include "adapters/matrix/mention.h"
 #include "adapters/matrix/secrecy.h"
 #include "adapters/matrix/sign.h"
+#include "adapters/matrix/survey.h"
 #include "plugin/base/clock.h"
 #include "plugin/base/json.h"
 #include "plugin/base/log.h"
@@ -37,6 +38,7 @@ struct item {
     struct event ev;
     bool read;            /* ev is */
     bool context, old;
+    bool too_busy;        /* context only because the room's queue was full for too long */
     bool carries;         /* the batch's position is written with it */
     bool looked_event, looked_person;
     int64_t tried_ms;     /* first try to hand it over, monotonic; 0: none yet */
@@ -411,6 +413,29 @@ static bool refers(struct item *i)
     return false;
 }
 
+static void on_survey(void *arg, struct api_reply *r)
+{
+    struct item *i = arg;
+    struct lane *lane = i->room->lane;
+
+    i->call = NULL;
+    survey_heard(i->room, r);
+    lane->waiting = false;
+    defer_set(&lane->step);
+}
+
+/* False: it waits to hear what the room is like. */
+static bool placed(struct item *i)
+{
+    struct matrix *m = i->batch->m;
+
+    if (matrix_conf(m)->mode == MODE_SYNC || i->room->surveyed)
+        return true;
+    i->call = survey_start(m, i->room, on_survey, i);
+    i->room->lane->waiting = true;
+    return false;
+}
+
 /* False: it waits for its sender's name. */
 static bool named(struct item *i)
 {
@@ -425,9 +450,12 @@ static bool named(struct item *i)
 
 static bool out_of_patience(const struct item *i)
 {
-    int64_t patience = i->batch->missed && matrix_conf(i->batch->m)->mode == MODE_SYNC ? LANE_PATIENCE_MISSED_MS
-                                                                                       : LANE_PATIENCE_MS;
+    int64_t patience = LANE_PATIENCE_MS;
 
+    if (matrix_conf(i->batch->m)->mode == MODE_APPSERVICE)
+        patience = LANE_PATIENCE_PUSHED_MS;
+    else if (i->batch->missed)
+        patience = LANE_PATIENCE_MISSED_MS;
     return clock_mono_ms() - i->tried_ms >= patience;
 }
 
@@ -442,10 +470,8 @@ static void refused(struct item *i, const struct err *e)
         defer_set(&lane->step);
         return;
     }
-    if (e->code == ERR_BUSY && !i->context && out_of_patience(i)) {
-        i->context = true;
-        sender_too_busy(&i->batch->m->sender, i->room, &i->ev);
-    }
+    if (e->code == ERR_BUSY && !i->context && out_of_patience(i))
+        i->context = i->too_busy = true;
     timer_set(&lane->again, LANE_PAUSE_MS);
 }
 
@@ -462,6 +488,8 @@ void intake_accepted(struct matrix *m, struct item *i, const struct msg_accepted
     noted = recent_find(&m->recent, i->ev.id);
     if (noted && r->to_answer && !r->duplicate)
         noted->asked = true;
+    if (i->too_busy && !r->duplicate)
+        sender_too_busy(&m->sender, i->room, &i->ev);
     i->batch->on_disk |= i->carries;
     sign_read(m, i->room, i->ev.id);
     i->old = true;
@@ -524,6 +552,10 @@ static bool process(struct item *i)
     if (i->ev.state_key)
         on_state(i);
     if (i->old || i->ev.state_key || !i->ev.id)
+        return true;
+    if (!placed(i))
+        return false;
+    if (!i->room->member)
         return true;
     if (is_own(i)) {
         recent_note((struct recent *)&m->recent, i->ev.id, i->ev.sender, i->ev.thread, NULL, 0);

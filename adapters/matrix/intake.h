@@ -19,8 +19,9 @@
 #define INTAKE_ITEMS_MAX 4000U       /* waiting in all lanes: then no more is asked for */
 #define INTAKE_CONTEXT_MAX 100U      /* older messages of a gap that become context, of each room */
 #define LANE_PAUSE_MS 1000           /* between two tries to hand over a message */
-#define LANE_PATIENCE_MS 5000        /* with a room whose queue is full */
+#define LANE_PATIENCE_MS 60000       /* with a room whose queue is full */
 #define LANE_PATIENCE_MISSED_MS 600000 /* the same with what was missed, which all comes at once */
+#define LANE_PATIENCE_PUSHED_MS 15000  /* the same while the homeserver waits for the end of its transaction */
 #define LIVE_AGE_MS 300000           /* a message that the server delivers late is answered if it is younger */
 #define KEEP_MS 60000                /* a position without messages is written no more often */
 
@@ -59,7 +60,8 @@ enum intake_worth {
     WORTH_CONTEXT, /* never answered */
     WORTH_STATE,   /* from before our time in the room: tells what the room is like, its messages are not for us */
 };
-/* An event of the room; the JSON is the intake's from now on. */
+/* An event of the room; the JSON is the intake's from now on. Where nobody told
+ * what the room is like, that is asked for first. */
 void intake_event(struct batch *b, struct room *r, cJSON *json, enum intake_worth worth);
 void intake_close(struct batch *b);
 

@@ -205,7 +205,7 @@ void invite_follow(struct matrix *m, struct room *r, const char *who)
     const struct room *next = room_find(m, r->successor);
     struct errand *e;
 
-    if (!r->member || !r->successor || (next && next->member))
+    if (m->pinging || !r->member || !r->successor || (next && next->member))
         return;
     e = errand_new(m, ERRAND_FOLLOW, r->successor, who);
     if (e)
@@ -216,7 +216,7 @@ void invite_look_around(struct matrix *m, struct room *r)
 {
     struct errand *e;
 
-    if (!matrix_conf(m)->leave_empty || !r->member || r->joined != 1 || r->invited > 0)
+    if (m->pinging || !matrix_conf(m)->leave_empty || !r->member || r->joined != 1 || r->invited > 0)
         return;
     e = errand_new(m, ERRAND_LEAVE, r->id, "nobody else is there");
     if (e)

@@ -6,11 +6,11 @@
 #include "adapters/matrix/content.h"
 #include "adapters/matrix/invite.h"
 #include "adapters/matrix/sign.h"
-#include "plugin/base/log.h"
-#include "plugin/base/mem.h"
+#include "plugin/base/clock.h"
 
 #define EDIT_INTERVAL_MIN_MS 250 /* what the host paces itself by; the account's own pace is kept here */
 #define STOP_MS 2000             /* for the server to hear that nobody types any more */
+#define STOP_LOOK_MS 20          /* between two looks whether it has */
 
 /* --- settings --- */
 
@@ -103,6 +103,7 @@ static void disconnect(struct matrix *m)
     m->running = false;
     login_stop(m);
     sync_stop(m);
+    appservice_stop(m);
 }
 
 void matrix_down(struct matrix *m, const struct err *e, bool retry)
@@ -116,18 +117,46 @@ void matrix_down(struct matrix *m, const struct err *e, bool retry)
     defer_set(&m->later);
 }
 
+/* A session that was made only to ping must not stay among the account's devices. */
+static void on_logged_out(void *arg, struct api_reply *r)
+{
+    struct matrix *m = arg;
+
+    (void)r;
+    adapter_online(m->a);
+}
+
 void matrix_online(struct matrix *m)
 {
-    if (m->running)
+    if (!m->running)
+        return;
+    if (m->pinging && m->login.device)
+        api_start(&m->api, &(struct api_request){ .method = "POST", .path = "/_matrix/client/v3/logout" }, on_logged_out, m);
+    else
         adapter_online(m->a);
+}
+
+static void on_reached(struct matrix *m, const struct err *e)
+{
+    if (e->code)
+        matrix_down(m, e, true);
+    else
+        matrix_online(m);
 }
 
 void matrix_logged_in(struct matrix *m)
 {
-    sync_start(m);
+    if (matrix_conf(m)->mode == MODE_SYNC)
+        sync_start(m);
+    else if (m->pinging)
+        appservice_ping(m, on_reached);
+    else
+        appservice_start(m);
 }
 
 /* --- ops --- */
+
+static void on_stop_timer(void *arg);
 
 static enum err_code matrix_init(struct adapter *a, struct err *e)
 {
@@ -140,9 +169,12 @@ static enum err_code matrix_init(struct adapter *a, struct err *e)
     m->api.ca_file = conf->ca_file;
     m->api.proxy = conf->proxy;
     defer_init(&m->later, a->loop, on_later, m);
+    timer_init(&m->stop_timer, a->loop, on_stop_timer, m);
     sync_init(m);
     intake_init(m);
     sender_init(&m->sender, m);
+    if (conf->mode == MODE_APPSERVICE)
+        return appservice_init(m, e);
     if (secret_empty(&conf->access_token) && !password)
         return err_set(e, ERR_INVALID, "it needs an access_token, or a user and a password");
     return ERR_OK;
@@ -185,10 +217,23 @@ static void matrix_typing(struct adapter *a, const char *chat, const char *threa
         sign_typing(m, r, on);
 }
 
+static void matrix_ping(struct adapter *a)
+{
+    struct matrix *m = a->priv;
+
+    m->pinging = true;
+    matrix_start(a);
+}
+
+/* Sends that are on their way are looked after until then. */
 static void on_stop_timer(void *arg)
 {
     struct matrix *m = arg;
 
+    if (sign_busy(m) && clock_mono_ms() < m->stop_by_ms) {
+        timer_set(&m->stop_timer, STOP_LOOK_MS);
+        return;
+    }
     m->stopped_due = true;
     defer_set(&m->later);
 }
@@ -199,7 +244,9 @@ static void matrix_stop(struct adapter *a)
 
     disconnect(m);
     intake_keep(m);
-    on_stop_timer(m);
+    sign_leave(m);
+    m->stop_by_ms = clock_mono_ms() + STOP_MS;
+    timer_set(&m->stop_timer, 0);
 }
 
 static void matrix_fini(struct adapter *a)
@@ -210,6 +257,7 @@ static void matrix_fini(struct adapter *a)
         return;
     login_fini(m);
     sync_fini(m);
+    appservice_fini(m);
     intake_fini(m);
     sender_fini(&m->sender);
     sign_free_all(m);
@@ -218,6 +266,7 @@ static void matrix_fini(struct adapter *a)
     recent_fini(&m->recent);
     api_fini(&m->api);
     defer_cancel(&m->later);
+    timer_cancel(&m->stop_timer);
     free(m->user);
     free(m->name);
     free(m->salt);
@@ -243,6 +292,8 @@ const struct adapter_ops adapter_matrix = {
     .edit = matrix_say,
     .typing = matrix_typing,
     .remove = matrix_remove,
+    .ping = matrix_ping,
+    .registration = appservice_registration,
     .stop = matrix_stop,
     .fini = matrix_fini,
 };

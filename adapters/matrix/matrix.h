@@ -8,7 +8,7 @@
  *   intake.c     events on their way to the host: order, answers waited for,
  *                the stream's position; gap.c: what the stream left out
  *   look.c       what an event refers to; recent.c (pure): events seen lately
- *   room.c       what is known of each room
+ *   room.c       what is known of each room; survey.c: asked for as a whole
  *   invite.c     coming into rooms and leaving them
  *   send.c       messages and their edits; sign.c: typing and read receipts
  *   secrecy.c    encrypted rooms, which it says that it cannot read
@@ -20,6 +20,7 @@
 #define WARBLER_MATRIX_MATRIX_H
 
 #include "adapters/matrix/api.h"
+#include "adapters/matrix/appservice.h"
 #include "adapters/matrix/intake.h"
 #include "adapters/matrix/login.h"
 #include "adapters/matrix/recent.h"
@@ -79,12 +80,14 @@ struct matrix {
     bool running;     /* between start() and the next down or stop() */
     struct login login;
     struct sync sync;
+    struct appservice appservice;
     struct intake intake;
     struct room *rooms; /* hash by id */
     struct recent recent;
     struct sender sender;
     struct errand *errands; /* invite.c */
     struct timer stop_timer;
+    int64_t stop_by_ms; /* monotonic */
     struct defer later; /* for the up-calls that a down-call asks for */
     struct err down_why;
     bool down_due, down_retry, stopped_due;

@@ -33,6 +33,7 @@ struct room {
     char *successor;       /* the room that took its place, or NULL */
     int64_t joined, invited; /* people, us included; -1: not known */
     bool member;           /* we are in it */
+    bool surveyed;         /* survey.c asked for all this */
     bool listed_direct;    /* in m.direct */
     bool encrypted, space;
     bool mute;             /* we may not speak */

@@ -208,7 +208,8 @@ static void take(struct matrix *m, cJSON *json, struct batch *b, bool missed)
 
     take_joined(b, m, cJSON_GetObjectItemCaseSensitive(rooms, "join"), missed);
     take_left(m, json_get(rooms, "leave"));
-    take_invitations(m, json_get(rooms, "invite"));
+    if (!m->pinging)
+        take_invitations(m, json_get(rooms, "invite"));
     take_account_data(m, json_get(json_get(json, "account_data"), "events"));
     secrecy_changed(m);
 }
@@ -311,6 +312,11 @@ static void on_snapshot(void *arg, struct api_reply *r)
     cJSON *json = api_reply_take(r);
     s->has_snapshot = true;
     take(m, json, NULL, false);
+    if (m->pinging) {
+        cJSON_Delete(json);
+        matrix_online(m);
+        return;
+    }
     if (s->lost)
         look_at_all(m, next);
     if (!s->since) {
@@ -389,7 +395,7 @@ void sync_start(struct matrix *m)
 
     sync_stop(m);
     s->missed = true;
-    if (!s->recalled) {
+    if (!s->recalled && !m->pinging) {
         step(m, SYNC_RECALLING);
     } else if (!s->has_snapshot) {
         step(m, SYNC_SNAPSHOT);
