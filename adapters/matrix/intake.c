@@ -247,7 +247,7 @@ bool intake_too_old(const struct matrix *m, const cJSON *json, bool missed)
 
     if (!missed && max < LIVE_AGE_MS)
         max = LIVE_AGE_MS;
-    return age > max;
+    return age > max && age > clock_mono_ms() - m->started_ms; /* what was said since then was not missed */
 }
 
 static bool is_own(const struct item *i)
@@ -524,7 +524,7 @@ static void on_reaction(const struct item *i)
 static void on_encrypted(struct item *i)
 {
     if (!i->context)
-        secrecy_heard(i->batch->m, i->room, i->ev.sender);
+        secrecy_heard(i->batch->m, i->room, i->ev.sender, NULL);
 }
 
 static void on_state(struct item *i)

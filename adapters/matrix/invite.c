@@ -83,7 +83,7 @@ static void joined(const struct errand *e)
 
     log_info(matrix_area(e->m), "joined %s, as %s asked", e->room, e->who);
     if (e->encrypted)
-        secrecy_heard(e->m, r, e->who);
+        secrecy_heard(e->m, r, e->who, e->like);
     else if (e->kind == ERRAND_JOIN)
         greet(e);
 }

@@ -185,6 +185,7 @@ static void matrix_start(struct adapter *a)
     struct matrix *m = a->priv;
 
     m->running = true;
+    m->started_ms = clock_mono_ms();
     login_start(m);
 }
 

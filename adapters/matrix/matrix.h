@@ -78,6 +78,7 @@ struct matrix {
     char *salt;       /* makes transaction ids of this store unlike those of any other */
     bool pinging;     /* `warbler ping`: no services of the host, nothing is changed */
     bool running;     /* between start() and the next down or stop() */
+    int64_t started_ms; /* when that began, monotonic */
     struct login login;
     struct sync sync;
     struct appservice appservice;

@@ -10,6 +10,7 @@
 #include "plugin/base/mem.h"
 
 #define FACT_BYTES 300
+#define LIKE_BYTES_MAX 8192U
 #define REMARK_BYTES_MAX 512U
 #define ROOMS_NAMED 3 /* in the remark; the others are counted */
 
@@ -54,17 +55,18 @@ static void on_recalled(void *arg, const char *value, int64_t expires_ms, const 
     free(asked);
 }
 
-static char *likeness(const struct room *r, const char *user)
+static char *likeness(const struct room *r, const char *user, const char *like)
 {
-    struct buf like;
-    const char *name = room_person(r, user);
+    const char *words[] = { like, room_person(r, user), r->name, r->topic };
+    struct buf all;
 
-    buf_init(&like, 8192);
-    buf_addf(&like, "%s %s %s", name ? name : "", r->name ? r->name : "", r->topic ? r->topic : "");
-    return buf_take(&like);
+    buf_init(&all, LIKE_BYTES_MAX);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        buf_addf(&all, "%s ", words[i] ? words[i] : "");
+    return buf_take(&all);
 }
 
-void secrecy_heard(struct matrix *m, struct room *r, const char *user)
+void secrecy_heard(struct matrix *m, struct room *r, const char *user, const char *like)
 {
     char fact[FACT_BYTES];
     struct asked *asked;
@@ -75,7 +77,7 @@ void secrecy_heard(struct matrix *m, struct room *r, const char *user)
     asked = mem_alloc(sizeof *asked);
     asked->m = m;
     asked->room = mem_dup(r->id);
-    asked->like = likeness(r, user);
+    asked->like = likeness(r, user, like);
     fact_of(fact, r->id);
     adapter_recall(m->a, fact, on_recalled, asked);
 }

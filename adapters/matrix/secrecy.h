@@ -8,8 +8,9 @@
 struct matrix;
 struct room;
 
-/* Somebody (their id) wrote, or invited us, where it is encrypted. */
-void secrecy_heard(struct matrix *m, struct room *r, const char *user);
+/* Somebody (their id) wrote, or invited us, where it is encrypted. like: what
+ * the room is called, if it does not know that yet, or NULL. */
+void secrecy_heard(struct matrix *m, struct room *r, const char *user, const char *like);
 /* Rooms came, left or became encrypted. */
 void secrecy_changed(struct matrix *m);
 

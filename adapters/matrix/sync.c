@@ -6,10 +6,10 @@
 #include "adapters/matrix/invite.h"
 #include "adapters/matrix/matrix.h"
 #include "adapters/matrix/secrecy.h"
-#include "plugin/base/clock.h"
 #include "plugin/base/json.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
+#include "plugin/base/secret.h"
 
 #define FILTER_BYTES_MAX 2048U
 #define STATE_TYPES                                                                                              \
@@ -50,18 +50,21 @@ static void add_filter(struct buf *path, const struct sync *s, bool snapshot)
 static void ask(struct matrix *m, bool snapshot, api_done *done)
 {
     struct sync *s = &m->sync;
-    int wait = snapshot || s->missed ? 0 : SYNC_POLL_MS;
+    int wait = s->missed ? 0 : SYNC_POLL_MS;
     struct buf path;
 
     buf_init(&path, API_PATH_BYTES_MAX);
     add_filter(&path, s, snapshot);
-    buf_addf(&path, "&timeout=%d", wait);
+    if (snapshot) /* which nobody waits for; but a server keeps what it said to the same request for a while */
+        buf_addf(&path, "&timeout=%d", (int)(random_unit() * SYNC_POLL_MS));
+    else
+        buf_addf(&path, "&timeout=%d", wait);
     if (!snapshot)
         api_path(&path, "&since=%", s->since);
     struct api_request req = {
         .method = "GET",
         .path = buf_str(&path),
-        .answer_ms = wait ? wait + SYNC_GRACE_MS : SYNC_LONG_MS,
+        .answer_ms = wait && !snapshot ? wait + SYNC_GRACE_MS : SYNC_LONG_MS,
         .max_bytes = SYNC_BYTES_MAX,
     };
     s->call = api_start(&m->api, &req, done, m);
