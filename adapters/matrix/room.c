@@ -151,7 +151,6 @@ static void note_member(struct room *r, const struct event *ev)
 {
     if (strcmp(ev->state_key, r->m->user) == 0) {
         r->member = ev->member == MEMBER_JOIN;
-        r->listed_direct |= ev->direct;
         return;
     }
     if (ev->member == MEMBER_JOIN)
