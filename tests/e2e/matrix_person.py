@@ -65,7 +65,7 @@ async def orders(client):
 
 async def main():
     homeserver, user, password = sys.argv[1:]
-    config = nio.AsyncClientConfig(max_limit_exceeded=0, max_timeouts=0, encryption_enabled=False)
+    config = nio.AsyncClientConfig(encryption_enabled=False)  # tries for ever
     client = nio.AsyncClient(homeserver, user, config=config)
     response = await client.login(password)
     if isinstance(response, nio.LoginError):
