@@ -270,3 +270,29 @@ def test_empty_room_is_left(bot, synapse, run):
                 await asyncio.sleep(0.1)
             pytest.fail("the bot stays alone in the room")
     run(scenario())
+
+
+def test_answer_grows(make_daemon, synapse, run):
+    """One event and replacements of it, the last of which has all the text."""
+    token = synapse.tokens.get("bot") or synapse.register("bot")
+    daemon = make_daemon(accounts=", " + account(synapse, token, "edit_interval_ms = 300;"),
+                         channels='{ match = "mx:*"; bot = "bo"; }', practice="delay_ms = 0; chunk_ms = 60;",
+                         more='log = { level = "debug"; };').start()
+    daemon.logs("mx is online")
+
+    async def scenario():
+        async with Person(synapse, "alice") as alice:
+            room = await alice.room("bot", direct=True)
+            await alice.joined(room)
+            text = " ".join(f"word{n}" for n in range(60))
+            question = await alice.say(room, "#echo " + text)
+            answer = await alice.reply(room, question, text)
+            print(alice.picture())
+            assert answer["edits"] >= 3
+            assert all(text.startswith(t) for t in answer["texts"])
+            assert any(alice.typing.get(room, [])), "the bot was never seen typing"
+            await alice.until(lambda: alice.typing[room][-1] == [])
+            assert any(e == question and u == "@bot:localhost" for _, e, u in alice.receipts)
+            _, short = await alice.ask(room, "#echo short")
+            assert short["edits"] == 0
+    run(scenario())
