@@ -350,6 +350,7 @@ static int enter_block(MD_BLOCKTYPE type, void *detail, void *arg)
     struct writer *w = arg;
     bool holds_blocks = type == MD_BLOCK_QUOTE || type == MD_BLOCK_UL || type == MD_BLOCK_OL || type == MD_BLOCK_TABLE;
     w->marked |= type != MD_BLOCK_DOC && type != MD_BLOCK_P;
+    close_spans(w, 0);
     w->depth++;
     if (holds_blocks && !w->hidden && w->depth > HTML_DEPTH_MAX - DEPTH_INSIDE)
         w->hidden = w->depth;
@@ -414,7 +415,7 @@ static bool is_cjk(uint32_t cp)
 
 /* CommonMark takes a mark between punctuation and a letter for half a mark, as
  * blanks would stand beside it in the languages that it was made for. */
-static bool part(uint32_t before, uint32_t after)
+static bool needs_parting(uint32_t before, uint32_t after)
 {
     return before != '\\' && !is_blank(before) && !is_blank(after) && (is_cjk(before) || is_cjk(after));
 }
@@ -427,11 +428,11 @@ static void part_runs(struct buf *out, const char *s, size_t len)
     for (size_t i = 0; i < len;) {
         size_t from = i, to;
         uint32_t cp = utf8_next(s, len, &i);
-        if (cp == '*' || cp == '~') {
-            while (i < len && s[i] == s[from])
+        if (cp == '*') {
+            while (i < len && s[i] == '*')
                 i++;
             to = i;
-            bool parted = part(before, to < len ? utf8_next(s, len, &to) : '\n');
+            bool parted = needs_parting(before, to < len ? utf8_next(s, len, &to) : '\n');
             buf_add(out, SEPARATOR, parted ? SEPARATOR_BYTES : 0);
             buf_add(out, s + from, i - from);
             buf_add(out, SEPARATOR, parted ? SEPARATOR_BYTES : 0);

@@ -98,7 +98,6 @@ static void test_marks_beside_chinese(void **state)
         { "**(abc)**的*斜体*字", "<p><strong>(abc)</strong>的<em>斜体</em>字</p>" },
         { "これは**「強調」**です", "<p>これは<strong>「強調」</strong>です</p>" },
         { "이것은 **강조(bold)**입니다", "<p>이것은 <strong>강조(bold)</strong>입니다</p>" },
-        { "~~旧的。~~新的", "<p><del>旧的。</del>新的</p>" },
         { "\\*中\\*文", "<p>*中*文</p>" },
         { "`a，**中`", "<p><code>a，**中</code></p>" },
         { "```\n中**文**\n```", "<pre><code>中**文**\n</code></pre>" },
@@ -223,6 +222,24 @@ static size_t count(const char *text, const char *what)
     return n;
 }
 
+/* md4c 0.4.8 takes a mark in an address for one that opens or closes. */
+static void test_marks_in_addresses(void **state)
+{
+    (void)state;
+    static const char *const cases[] = { "- *[a](*)\n  - b", "[a](b**c) d**", "**[a](**) b", "[a](`c) d`" };
+    static const char *const tags[][2] = { { "<em>", "</em>" }, { "<strong>", "</strong>" }, { "<code>", "</code>" } };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct buf out;
+        bool plain;
+        buf_init(&out, HTML_BYTES_MAX);
+        assert_int_equal(html_write(&out, cases[i], strlen(cases[i]), &plain), ERR_OK);
+        for (size_t k = 0; k < COUNT(tags); k++)
+            if (count(buf_str(&out), tags[k][0]) != count(buf_str(&out), tags[k][1]))
+                fail_msg("%s", buf_str(&out));
+        buf_free(&out);
+    }
+}
+
 static void test_depth(void **state)
 {
     (void)state;
@@ -305,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_entities),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_marks_in_addresses),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_a_table_stays_whole_or_goes),
         cmocka_unit_test(test_too_large),
