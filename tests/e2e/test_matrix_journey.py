@@ -1,0 +1,199 @@
+"""What people do with a bot in Matrix rooms, from the invitation on, as another
+client sees it. Its screens are printed, for whoever reads the log."""
+import re
+
+import pytest
+
+from matrix import NAME, Person, account, one_synapse  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.slow
+
+BOT = f"@bot:{NAME}"
+GREETING = "Hello! Mention me, and I answer."
+# Slow enough for a client to see an answer grow.
+PRACTICE = "delay_ms = 0; chunk_ms = 100; chunk_chars = 20;"
+LONG = " ".join(f"word{n}" for n in range(60))
+
+
+@pytest.fixture(name="bot")
+def running_bot(make_daemon, synapse):
+    """A daemon whose Matrix account logs in with its password."""
+    if "bot" not in synapse.tokens:
+        synapse.register("bot")
+
+    def start(trigger='"direct", "mention", "reply"'):
+        login = f'user = "bot"; password = "pw-bot"; greeting = "{GREETING}"; edit_interval_ms = 500;'
+        daemon = make_daemon(accounts=", " + account(synapse, "", login), practice=PRACTICE,
+                             bot=f"context = true; trigger = ( {trigger} );", channels='{ match = "mx:*"; bot = "bo"; }')
+        daemon.start()
+        daemon.logs("mx is online")
+        return daemon
+
+    return start
+
+
+@pytest.fixture(name="story")
+def told_story(synapse, run, capsys):
+    """Runs a coroutine of people by name, and prints what the first one's screens show at the end."""
+
+    def tell(what, *names, seconds=300):
+        async def scenario():
+            people = []
+            try:
+                for name in names:
+                    people.append(await Person(synapse, name).__aenter__())
+                await what(*people)
+            finally:
+                with capsys.disabled():
+                    print("\n" + (people[0].picture() if people else "nobody came"))
+                for person in people:
+                    await person.__aexit__(None, None, None)
+
+        run(scenario(), seconds)
+
+    return tell
+
+
+async def private(person):
+    """A private conversation with the bot."""
+    room = await person.room("bot", direct=True)
+    await person.joined(room)
+    return room
+
+
+async def group(person, other):
+    """A room with somebody else and the bot in it."""
+    room = await person.room("bot", other.user, name="Tea & more")
+    await other.do("join", room_id=room)
+    await person.joined(room, other.user)
+    await person.joined(room)
+    return room
+
+
+async def history(person, room, **more):
+    """What the bot was given of a conversation."""
+    question = await person.say(room, "#history", **more)
+    return (await person.reply(room, question, lambda t: re.search("user: .*#history", t)))["text"]
+
+
+async def unchanged(person, room, question):
+    """What stands there as the answer to this still does when the bot has answered something else."""
+    before = person.replies(room, question)
+    await person.ask(room, "#echo and now?", mention="bot")
+    assert person.replies(room, question) == before, person.picture()
+
+
+async def alone(ann):
+    """Invitation, greeting, a streamed answer, follow-up, thread, and second thoughts."""
+    room = await private(ann)
+    await ann.until(lambda: any(m["text"] == GREETING for m in ann.screen(room)), what="a greeting")
+
+    question = await ann.say(room, f"#echo {LONG}")
+    answer = await ann.reply(room, question, LONG)
+    assert answer["edits"] > 1, "it never grew"
+    assert all(LONG.startswith(text) for text in answer["texts"])
+    assert answer["content"]["msgtype"] == "m.notice"
+    assert [BOT] in ann.typing[room]
+    await ann.until(lambda: not ann.typing[room][-1], what="the end of typing")
+    await ann.until(lambda: (room, question, BOT) in ann.receipts, what="a read receipt")
+    told = await history(ann, room)
+    assert re.search("user: #echo word0", told) and re.search("assistant: word0", told), told
+
+    inside = await ann.say(room, "#echo **重点：**`a<b>`\n\n1. one\n2. two", thread=question)
+    answer = await ann.reply(room, inside, lambda t: t.endswith("two"))
+    assert answer["thread"] == question
+    assert answer["content"]["formatted_body"] == \
+        "<p><strong>重点：</strong><code>a&lt;b&gt;</code></p><ol><li>one</li><li>two</li></ol>"
+    assert "重点" not in await history(ann, room)
+
+    question = await ann.say(room, "#echo tee")
+    answer = await ann.reply(room, question, "tee")
+    await ann.edit(room, question, "#echo tea")
+    assert (await ann.reply(room, question, "tea"))["id"] == answer["id"]
+
+    question = await ann.say(room, f"#echo {LONG}")
+    await ann.reply(room, question, lambda t: t.startswith("word0"))
+    await ann.edit(room, question, "#echo short")
+    await ann.reply(room, question, "short")
+    await unchanged(ann, room, question)
+
+    question = await ann.say(room, "#sleep 3000 #echo never mind")
+    await ann.until(lambda: (room, question, BOT) in ann.receipts, what="a read receipt")
+    await ann.do("room_redact", room_id=room, event_id=question)
+    later = await ann.say(room, "#sleep 3000 #echo something else")
+    await ann.reply(room, later, "something else")
+    assert not ann.replies(room, question)
+    return room
+
+
+async def together(ann, bob):
+    """A busy group: mention, reply, and reactions as commands."""
+    room = await group(ann, bob)
+    unasked = await bob.say(room, "the kettle is cold")
+    question = await ann.say(room, "bot: #echo you called?", **{"m.mentions": {"user_ids": [BOT]}})
+    answer = await bob.reply(room, question, "you called?")
+    assert answer["content"]["m.mentions"] == {"user_ids": [ann.id]} and not answer["thread"]
+    again = await bob.say(room, "#echo and to you", reply_to=answer["id"])
+    await bob.reply(room, again, "and to you")
+    aside = await bob.say(room, "#echo not for the bot", reply_to=question)
+    await unchanged(ann, room, aside)
+    assert not bob.replies(room, unasked)
+    told = await history(ann, room, reply_to=unasked, mention="bot")
+    assert "kettle" in told.split("user:")[-1], told
+
+    question = await ann.say(room, "#echo once more", mention="bot")
+    answer = await ann.reply(room, question, "once more")
+    await bob.react(room, answer["id"], "🔁")  # it was not he who was answered
+    await bob.react(room, answer["id"], "🗑️")
+    await unchanged(bob, room, question)
+    question = await ann.say(room, "#echo once more", mention="bot")
+    answer = await ann.reply(room, question, "once more")
+    await ann.react(room, answer["id"], "🔁")
+    await ann.until(lambda: ann.replies(room, question)[0]["edits"] > answer["edits"], what="the answer again")
+    await ann.reply(room, question, "once more")
+    await ann.react(room, answer["id"], "🗑️")
+    await ann.until(lambda: not ann.replies(room, question), what="the answer taken back")
+    return room
+
+
+def test_journey(bot, story):
+    daemon = bot()
+
+    async def scenario(ann, bob):
+        await alone(ann)
+        await together(ann, bob)
+
+    story(scenario, "ann", "bob")
+    daemon.stop()
+
+
+def test_hostile_rooms(bot, story):
+    """Names, bodies and HTML that no client would write; the bot goes on answering."""
+    daemon = bot('"always"')
+    deep = "x"
+    for _ in range(60):
+        deep = [deep]
+    contents = [
+        {"msgtype": "m.text", "body": "#echo \a\x1b[31mred\u202e" + "\u0301" * 2000},
+        {"msgtype": "m.text", "body": "> " * 20000},
+        {"msgtype": "m.text", "body": "x", "formatted_body": "<mx-reply>" * 5000, "format": "org.matrix.custom.html"},
+        {"msgtype": "m.text", "body": "x", "m.relates_to": {"rel_type": "m.replace", "event_id": "$nowhere"}},
+        {"msgtype": "m.text", "body": "x", "m.relates_to": {"m.in_reply_to": {"event_id": "!" * 300}}},
+        {"msgtype": "m.text", "body": "x", "m.mentions": {"user_ids": "@bot:localhost"}},
+        {"msgtype": "m.image", "body": "\n" * 1000, "url": 7, "info": []},
+        {"msgtype": "m.text", "body": "deep", "x": deep},
+    ]
+    wide = "字" * 20000
+
+    async def scenario(ann):
+        room = await ann.room("bot", name="\u202etea\a\x1b[31m\n" + "房" * 300, topic="\x01" + "x" * 20000)
+        await ann.joined(room)
+        for content in contents:
+            await ann.send(room, content)
+        _, answer = await ann.ask(room, "#echo still here")
+        await ann.reply(room, _, "still here")
+        question = await ann.say(room, f"#echo {wide}")
+        await ann.until(lambda: "".join(m["text"] for m in ann.replies(room, question)) == wide, what="all of a long answer")
+
+    story(scenario, "ann")
+    daemon.stop()
