@@ -157,10 +157,12 @@ static void read_message(struct event *ev)
 {
     const cJSON *relates = json_get(ev->content, "m.relates_to");
     bool quotes = json_get(relates, "m.in_reply_to") != NULL;
-    bool related = relate(ev);
+    if (!relate(ev))
+        return;
     const char *body = json_str(ev->content, "body");
-    if (related && body && strlen(body) <= EVENT_TEXT_BYTES_MAX)
-        ev->kind = message_kind(json_str(ev->content, "msgtype"));
+    if (!body || strlen(body) > EVENT_TEXT_BYTES_MAX)
+        return;
+    ev->kind = message_kind(json_str(ev->content, "msgtype"));
     if (ev->kind == EVENT_MEDIA)
         take_media(ev, body, quotes || ev->edits);
     else if (ev->kind != EVENT_OTHER)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "adapters/matrix/content.h"
 #include "adapters/matrix/html.h"
@@ -33,6 +34,13 @@ static bool take(struct reader *r, const char *s)
         return false;
     r->at += n;
     return true;
+}
+
+static void must_take(struct reader *r, const char *s)
+{
+    bool taken = take(r, s);
+
+    assert(taken);
 }
 
 static int tag_number(const char *name)
@@ -103,7 +111,8 @@ static bool starts_with_scheme(const char *s)
 static void take_attributes(struct reader *r, const char *tag)
 {
     if (strcmp(tag, "a") == 0) {
-        assert(take(r, " href=\"") && starts_with_scheme(r->at));
+        must_take(r, " href=\"");
+        assert(starts_with_scheme(r->at));
         take_value(r);
     } else if (strcmp(tag, "code") == 0 && take(r, " class=\"language-")) {
         assert(*r->at != '"');
@@ -112,7 +121,7 @@ static void take_attributes(struct reader *r, const char *tag)
         assert(strspn(r->at, "0123456789") > 0);
         take_value(r);
     }
-    assert(take(r, ">"));
+    must_take(r, ">");
 }
 
 /* Where HTML itself would move or close something. */
@@ -142,10 +151,10 @@ static void take_tag(struct reader *r)
         assert(r->depth > 0);
         int tag = take_name(r);
         assert(r->open[--r->depth] == tag);
-        assert(take(r, ">"));
+        must_take(r, ">");
         return;
     }
-    assert(take(r, "<"));
+    must_take(r, "<");
     int tag = take_name(r);
     check_place(r, tags[tag]);
     take_attributes(r, tags[tag]);
