@@ -235,6 +235,7 @@ torture: build/asan/warbler build/warbler ## kill the daemon ROUNDS=200 times in
 
 bench: build/warbler build/bench/floor build/bench/load ## measure, and print the table
 	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run
+	@WARBLER_BIN='$(CURDIR)/build/warbler' $(PYTHON) tests/bench/matrix
 
 # The service may write below /var/lib/warbler only, so that is where the sample keeps its data.
 install: build/warbler build/gen/warbler.conf.5 ## install below DESTDIR= and PREFIX=/usr/local

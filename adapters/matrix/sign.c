@@ -14,6 +14,7 @@ struct sign {
     struct api_call *typing_call;
     struct timer renew;
     char *read;            /* newest event that is to be marked, or NULL */
+    struct timer read_soon;
     struct api_call *read_call;
 };
 
@@ -28,6 +29,11 @@ static void on_renew(void *arg)
     tell_typing(s);
 }
 
+static void on_read_soon(void *arg)
+{
+    tell_read(arg);
+}
+
 static struct sign *sign_of(struct matrix *m, struct room *r)
 {
     struct sign *s = r->sign;
@@ -38,6 +44,7 @@ static struct sign *sign_of(struct matrix *m, struct room *r)
     s->m = m;
     s->room = r;
     timer_init(&s->renew, m->a->loop, on_renew, s);
+    timer_init(&s->read_soon, m->a->loop, on_read_soon, s);
     return s;
 }
 
@@ -139,7 +146,8 @@ void sign_read(struct matrix *m, struct room *r, const char *event)
 
     free(s->read);
     s->read = mem_dup(event);
-    tell_read(s);
+    if (!timer_pending(&s->read_soon))
+        timer_set(&s->read_soon, READ_PAUSE_MS);
 }
 
 void sign_free_all(struct matrix *m)
@@ -152,6 +160,7 @@ void sign_free_all(struct matrix *m)
         api_cancel(&s->typing_call);
         api_cancel(&s->read_call);
         timer_cancel(&s->renew);
+        timer_cancel(&s->read_soon);
         free(s->read);
         free(s);
         r->sign = NULL;

@@ -9,6 +9,7 @@
 
 #define TYPING_MS 30000       /* what the server believes without hearing more */
 #define TYPING_RENEW_MS 20000
+#define READ_PAUSE_MS 300     /* the answer goes first, and what is read at once is marked at once */
 
 struct matrix;
 struct room;

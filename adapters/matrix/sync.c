@@ -274,7 +274,10 @@ static void on_poll(void *arg, struct api_reply *r)
     cJSON_Delete(json);
     if (bytes > SYNC_LARGE_BYTES)
         mem_give_back();
-    step(m, SYNC_POLLING);
+    if (m->intake.items > 0)
+        timer_set(&s->pause, SYNC_BREATH_MS);
+    else
+        step(m, SYNC_POLLING);
 }
 
 /* The position was lost: what each room said since we first came is looked

@@ -17,6 +17,7 @@
 #define SYNC_BYTES_MAX (16U * 1024 * 1024)
 #define SYNC_LARGE_BYTES (512U * 1024) /* an answer after which memory is given back */
 #define SYNC_FULL_PAUSE_MS 200     /* while the intake is full */
+#define SYNC_BREATH_MS 30          /* after an answer with events: what they lead to goes to the server first */
 #define TIMELINE_EVENTS 30         /* of a room in one answer; what is left out is fetched: gap.c */
 #define TIMELINE_EVENTS_SMALL 1    /* where the answer would be over SYNC_BYTES_MAX */
 
