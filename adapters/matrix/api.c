@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "plugin/base/clock.h"
 #include "plugin/base/json.h"
 #include "plugin/base/mem.h"
 
@@ -116,6 +117,8 @@ static void on_done(void *arg, const struct http_reply *http, const struct err *
         judge(&r);
     }
     r.retry = passes(r.err.code);
+    if (r.err.code == ERR_RATE && r.retry_after_ms > 0)
+        call->api->limited_until_ms = clock_mono_ms() + r.retry_after_ms;
     /* Out of the list, so that whoever cancels all calls in done() does not meet this one. */
     DL_DELETE(call->api->calls, call);
     call->done(call->arg, &r);
@@ -190,7 +193,7 @@ static void send_request(struct api_call *call, const struct api_request *req)
     buf_init(&url, API_PATH_BYTES_MAX);
     buf_init(&auth, HEADER_BYTES_MAX);
     add_url(&url, api->base, req->path);
-    if (!secret_empty(&api->token)) {
+    if (!req->anonymous && !secret_empty(&api->token)) {
         buf_addf(&auth, "Authorization: Bearer %s", secret_reveal(&api->token));
         headers[1] = buf_str(&auth);
     }

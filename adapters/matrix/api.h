@@ -32,6 +32,7 @@ struct api {
     const char *proxy;      /* borrowed, or NULL */
     struct secret token;    /* empty: calls carry none */
     struct api_call *calls; /* running */
+    int64_t limited_until_ms; /* the newest "too many requests" asks to wait so long, monotonic */
 };
 
 void api_init(struct api *api, struct loop *loop, struct http_client *http, const char *base); /* no token yet */
@@ -43,6 +44,7 @@ struct api_request {
     const struct buf *body;  /* JSON, copied; NULL: {}; not of a GET */
     int64_t answer_ms;       /* 0: API_ANSWER_MS */
     size_t max_bytes;        /* of the answer; 0: API_REPLY_BYTES */
+    bool anonymous;          /* carries no token */
 };
 
 struct api_reply {

@@ -335,6 +335,8 @@ static void hand_over(struct item *i)
 
     if (talk && !noted->talk)
         noted->talk = mem_dup(talk);
+    if (ev->edits && recent_find(&m->recent, ev->edits))
+        recent_note(&m->recent, ev->edits, NULL, NULL, text, strlen(text));
     if (i->tried_ms == 0)
         i->tried_ms = clock_mono_ms();
     i->room->lane->waiting = true;
@@ -539,7 +541,7 @@ static void on_state(struct item *i)
 /* True: done with. */
 static bool process(struct item *i)
 {
-    const struct matrix *m = i->batch->m;
+    struct matrix *m = i->batch->m;
     struct err e = ERR_INIT;
 
     if (!i->read) {
@@ -558,7 +560,8 @@ static bool process(struct item *i)
     if (!i->room->member)
         return true;
     if (is_own(i)) {
-        recent_note((struct recent *)&m->recent, i->ev.id, i->ev.sender, i->ev.thread, NULL, 0);
+        if (!i->ev.edits)
+            recent_note(&m->recent, i->ev.id, i->ev.sender, i->ev.thread, NULL, 0);
         return true;
     }
     if (i->ev.kind == EVENT_ENCRYPTED)

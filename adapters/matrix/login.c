@@ -16,6 +16,7 @@
 #define DEVICE_NAME "Warbler"
 
 static void step(struct matrix *m, enum login_state state);
+static void on_versions(void *arg, struct api_reply *r);
 
 static void fail(struct matrix *m, const struct err *e, bool retry)
 {
@@ -128,6 +129,14 @@ static void call(struct matrix *m, const char *method, const char *path, const s
     struct api_request req = { .method = method, .path = path, .body = body };
 
     m->login.call = api_start(&m->api, &req, done, m);
+}
+
+/* A server may refuse a bad token even where none is needed, and then it looks like no homeserver. */
+static void ask_versions(struct matrix *m)
+{
+    struct api_request req = { .method = "GET", .path = "/_matrix/client/versions", .anonymous = true };
+
+    m->login.call = api_start(&m->api, &req, on_versions, m);
 }
 
 static void on_versions(void *arg, struct api_reply *r)
@@ -330,7 +339,7 @@ static void step(struct matrix *m, enum login_state state)
         adapter_recall(m->a, FACT_ORIGIN, on_origin, m);
         break;
     case LOGIN_VERSIONS:
-        call(m, "GET", "/_matrix/client/versions", NULL, on_versions);
+        ask_versions(m);
         break;
     case LOGIN_PASSWORD:
         log_in(m);

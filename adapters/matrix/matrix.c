@@ -9,6 +9,7 @@
 #include "plugin/base/clock.h"
 
 #define EDIT_INTERVAL_MIN_MS 250 /* what the host paces itself by; the account's own pace is kept here */
+#define START_PAUSE_MAX_MS 300000
 #define STOP_MS 2000             /* for the server to hear that nobody types any more */
 #define STOP_LOOK_MS 20          /* between two looks whether it has */
 
@@ -101,6 +102,7 @@ static void on_later(void *arg)
 static void disconnect(struct matrix *m)
 {
     m->running = false;
+    timer_cancel(&m->start_timer);
     login_stop(m);
     sync_stop(m);
     appservice_stop(m);
@@ -124,6 +126,13 @@ static void on_logged_out(void *arg, struct api_reply *r)
 
     (void)r;
     adapter_online(m->a);
+}
+
+void matrix_unauthorized(struct matrix *m, struct api_reply *r)
+{
+    bool again = login_again(m, r->soft_logout, &r->err);
+
+    matrix_down(m, &r->err, again);
 }
 
 void matrix_online(struct matrix *m)
@@ -156,6 +165,7 @@ void matrix_logged_in(struct matrix *m)
 
 /* --- ops --- */
 
+static void on_start_timer(void *arg);
 static void on_stop_timer(void *arg);
 
 static enum err_code matrix_init(struct adapter *a, struct err *e)
@@ -169,6 +179,7 @@ static enum err_code matrix_init(struct adapter *a, struct err *e)
     m->api.ca_file = conf->ca_file;
     m->api.proxy = conf->proxy;
     defer_init(&m->later, a->loop, on_later, m);
+    timer_init(&m->start_timer, a->loop, on_start_timer, m);
     timer_init(&m->stop_timer, a->loop, on_stop_timer, m);
     sync_init(m);
     intake_init(m);
@@ -180,13 +191,22 @@ static enum err_code matrix_init(struct adapter *a, struct err *e)
     return ERR_OK;
 }
 
+static void on_start_timer(void *arg)
+{
+    login_start(arg);
+}
+
 static void matrix_start(struct adapter *a)
 {
     struct matrix *m = a->priv;
+    int64_t wait = m->api.limited_until_ms - clock_mono_ms();
 
     m->running = true;
     m->started_ms = clock_mono_ms();
-    login_start(m);
+    if (wait > 0)
+        timer_set(&m->start_timer, wait < START_PAUSE_MAX_MS ? wait : START_PAUSE_MAX_MS);
+    else
+        login_start(m);
 }
 
 static void matrix_accepted(struct adapter *a, const struct msg_in *in, const struct msg_accepted *r, const struct err *e)
@@ -267,6 +287,7 @@ static void matrix_fini(struct adapter *a)
     recent_fini(&m->recent);
     api_fini(&m->api);
     defer_cancel(&m->later);
+    timer_cancel(&m->start_timer);
     timer_cancel(&m->stop_timer);
     free(m->user);
     free(m->name);

@@ -87,6 +87,7 @@ struct matrix {
     struct recent recent;
     struct sender sender;
     struct errand *errands; /* invite.c */
+    struct timer start_timer; /* a server that limits us is left alone for so long */
     struct timer stop_timer;
     int64_t stop_by_ms; /* monotonic */
     struct defer later; /* for the up-calls that a down-call asks for */
@@ -108,6 +109,8 @@ static inline const char *matrix_area(const struct matrix *m) /* for the log */
 void matrix_logged_in(struct matrix *m);
 /* The stream runs. */
 void matrix_online(struct matrix *m);
+/* A call was refused for its token. */
+void matrix_unauthorized(struct matrix *m, struct api_reply *r);
 /* The connection is of no use any more. Legal anywhere; tells the host once per start(). */
 void matrix_down(struct matrix *m, const struct err *e, bool retry);
 

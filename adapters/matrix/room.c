@@ -7,6 +7,9 @@
 #include "plugin/base/json.h"
 #include "plugin/base/mem.h"
 
+#define ROOMS_NAMED 3U /* in a remark; the others are counted */
+#define REMARK_BYTES_MAX 1024U
+
 struct room *room_find(const struct matrix *m, const char *id)
 {
     struct room *r = NULL;
@@ -109,6 +112,33 @@ bool room_about(struct room *r, struct chat_about *about)
 const char *room_label(const struct room *r)
 {
     return r->name ? r->name : r->id;
+}
+
+unsigned room_list(const struct matrix *m, bool (*is)(const struct room *r), struct buf *out)
+{
+    unsigned n = 0;
+
+    for (const struct room *r = m->rooms; r; r = r->hh.next)
+        if (r->member && is(r) && n++ < ROOMS_NAMED)
+            buf_addf(out, "%s%.100s", n > 1 ? ", " : "", room_label(r));
+    if (n > ROOMS_NAMED)
+        buf_addf(out, " and %u more", n - ROOMS_NAMED);
+    return n;
+}
+
+static bool is_mute(const struct room *r)
+{
+    return r->mute;
+}
+
+void room_remark_mute(struct matrix *m)
+{
+    struct buf text;
+
+    buf_init(&text, REMARK_BYTES_MAX);
+    buf_adds(&text, "may not speak in: ");
+    adapter_remark(m->a, "mute", room_list(m, is_mute, &text) > 0 ? buf_str(&text) : NULL);
+    buf_free(&text);
 }
 
 /* --- who is there --- */

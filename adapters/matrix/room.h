@@ -60,6 +60,10 @@ const char *room_person(const struct room *r, const char *user); /* name; "" if 
 void room_note_person(struct room *r, const char *user, const char *name);
 /* Fills *about, borrowed from the room; false: the host knows it already. */
 bool room_about(struct room *r, struct chat_about *about);
+/* Tells the operator in which rooms we may not speak. */
+void room_remark_mute(struct matrix *m);
+/* Appends the names of the first rooms for which is() holds, and how many more there are; how many in all. */
+unsigned room_list(const struct matrix *m, bool (*is)(const struct room *r), struct buf *out);
 const char *room_label(const struct room *r); /* for the log and the operator */
 
 #endif

@@ -11,8 +11,7 @@
 
 #define FACT_BYTES 300
 #define LIKE_BYTES_MAX 8192U
-#define REMARK_BYTES_MAX 512U
-#define ROOMS_NAMED 3 /* in the remark; the others are counted */
+#define REMARK_BYTES_MAX 1024U
 
 /* Fact: the notice is in the room. */
 static void fact_of(char out[FACT_BYTES], const char *room)
@@ -82,21 +81,17 @@ void secrecy_heard(struct matrix *m, struct room *r, const char *user, const cha
     adapter_recall(m->a, fact, on_recalled, asked);
 }
 
+static bool is_encrypted(const struct room *r)
+{
+    return r->encrypted;
+}
+
 void secrecy_changed(struct matrix *m)
 {
     struct buf text;
-    unsigned n = 0;
 
     buf_init(&text, REMARK_BYTES_MAX);
     buf_adds(&text, "messages in encrypted rooms cannot be read: ");
-    for (const struct room *r = m->rooms; r; r = r->hh.next) {
-        if (!r->encrypted || !r->member)
-            continue;
-        if (n++ < ROOMS_NAMED)
-            buf_addf(&text, "%s%.100s", n > 1 ? ", " : "", room_label(r));
-    }
-    if (n > ROOMS_NAMED)
-        buf_addf(&text, " and %u more", n - ROOMS_NAMED);
-    adapter_remark(m->a, "encryption", n > 0 ? buf_str(&text) : NULL);
+    adapter_remark(m->a, "encryption", room_list(m, is_encrypted, &text) > 0 ? buf_str(&text) : NULL);
     buf_free(&text);
 }

@@ -41,6 +41,7 @@ struct out {
     struct sender *s;
     enum out_state state;
     char *chat, *talk, *id, *txn, *reply_to;
+    int64_t reply_seq;
     char *root, *person;        /* thread and addressee; placed */
     bool placed, resumed;
     char *event;                /* its event, once there is one */
@@ -53,6 +54,7 @@ struct out {
     struct timer timer;
     int64_t next_ms;            /* no partial edit before */
     bool final_counted;
+    bool taken_back;            /* nothing more of it is said */
     unsigned tries;             /* of a word of our own */
     void (*told)(struct matrix *m, const char *room, bool ok);
 };
@@ -94,12 +96,16 @@ static void out_free(struct out *o)
 }
 
 static void settle(struct out *o);
+static void tell_sent(struct out *o, uint64_t version);
 
 static void on_timer(void *arg)
 {
     struct out *o = arg;
 
-    if (o->shown == o->version)
+    if (o->taken_back) {
+        tell_sent(o, o->version);
+        out_free(o);
+    } else if (o->shown == o->version)
         settle(o);
     else
         step(o);
@@ -192,6 +198,8 @@ static int64_t pause_ms(const struct out *o)
 
 static void finished(struct out *o)
 {
+    if (o->event)
+        recent_note(&o->s->m->recent, o->event, NULL, NULL, o->text, o->len);
     if (o->told)
         o->told(o->s->m, o->chat, true);
     out_free(o);
@@ -204,8 +212,12 @@ static void unsaid(struct out *o, struct api_reply *r)
     struct room *room = room_find(m, o->chat);
     bool own = o->tries > 0;
 
-    if (strcmp(r->errcode, "M_FORBIDDEN") == 0 && room)
+    if (strcmp(r->errcode, "M_FORBIDDEN") == 0 && room) {
         room->mute = true;
+        room_remark_mute(m);
+    }
+    if (r->err.code == ERR_AUTH)
+        matrix_unauthorized(m, r);
     if (!own) {
         log_debug(matrix_area(m), "%s: %s is not sent: %s", o->chat, o->txn, r->err.text);
         tell_failed(o, o->calling, r);
@@ -368,6 +380,27 @@ static void send_first(struct out *o)
 
 /* --- its place --- */
 
+/* Only the first part of a long answer says what it answers; the others follow it into its thread. */
+static const char *place_of(const struct out *o)
+{
+    for (size_t i = 0; i < PLACES; i++) {
+        const struct place *p = &o->s->places[i];
+
+        if (p->chat && p->seq == o->reply_seq && strcmp(p->chat, o->chat) == 0)
+            return p->root;
+    }
+    return NULL;
+}
+
+static void note_place(struct out *o)
+{
+    struct place *p = &o->s->places[o->s->next_place++ % PLACES];
+
+    free(p->chat);
+    free(p->root);
+    *p = (struct place){ .chat = mem_dup(o->chat), .root = mem_dup(o->root), .seq = o->reply_seq };
+}
+
 static void place(struct out *o)
 {
     const struct matrix *m = o->s->m;
@@ -377,10 +410,13 @@ static void place(struct out *o)
     o->resumed = !asked || !asked->asked;
     if (!o->root && o->talk && o->talk[0] == '$')
         o->root = mem_dup(o->talk);
+    if (!o->reply_to && !o->root)
+        o->root = mem_dup(place_of(o));
     if (!asked)
         return;
     if (!o->root)
         o->root = mem_dup(asked->thread);
+    note_place(o);
     if (asked->sender && strcmp(asked->sender, m->user) != 0)
         o->person = mem_dup(asked->sender);
 }
@@ -402,7 +438,7 @@ static void step(struct out *o)
     struct matrix *m = o->s->m;
     int64_t pause = pause_ms(o);
 
-    if (o->call || o->shown == o->version)
+    if (o->call || o->taken_back || o->shown == o->version)
         return;
     if (!o->placed && o->reply_to && !recent_find(&m->recent, o->reply_to)) {
         o->state = OUT_PLACING;
@@ -458,6 +494,7 @@ void sender_say(struct sender *s, const struct msg_out *m)
     keep_old(&o->txn, m->txn);
     keep_old(&o->event, m->platform_id);
     keep_old(&o->reply_to, m->reply_to);
+    o->reply_seq = m->reply_seq;
     want(o, m->text, m->len, m->done, m->notice);
     if (m->handle) {
         struct waiter *w = mem_alloc(sizeof *w);
@@ -531,10 +568,27 @@ static void on_removed(void *arg, struct api_reply *r)
     removal_free(v);
 }
 
+static void stop_saying(struct sender *s, const char *event)
+{
+    struct out *o, *next;
+
+    HASH_ITER(hh, s->outs, o, next)
+    {
+        if (!o->event || strcmp(o->event, event) != 0)
+            continue;
+        api_cancel(&o->call);
+        o->taken_back = true;
+        timer_set(&o->timer, 0);
+    }
+}
+
 void sender_remove(struct sender *s, const struct msg_out *m)
 {
     struct removal *v = mem_alloc(sizeof *v);
     struct buf path;
+
+    if (m->platform_id)
+        stop_saying(s, m->platform_id);
 
     v->s = s;
     v->handle = m->handle;
@@ -561,4 +615,8 @@ void sender_fini(struct sender *s)
         out_free(s->outs);
     while (s->removals)
         removal_free(s->removals);
+    for (size_t i = 0; i < PLACES; i++) {
+        free(s->places[i].chat);
+        free(s->places[i].root);
+    }
 }

@@ -15,6 +15,7 @@
 #include "plugin/adapter.h"
 
 #define EDIT_INTERVAL_MAX_MS 30000 /* a server that limits us gets edits no rarer than this */
+#define PLACES 64U                 /* of the newest answers, for their later parts */
 #define NOTE_TRIES 6               /* of a word of our own */
 #define NOTE_PAUSE_MS 5000         /* between them */
 
@@ -23,12 +24,20 @@ struct room;
 struct out;
 struct removal;
 
+/* In which thread (NULL: none) the message with this number is answered. */
+struct place {
+    char *chat, *root;
+    int64_t seq;
+};
+
 struct sender {
     struct matrix *m;
     struct out *outs; /* hash by conversation and id */
     struct removal *removals;
     int64_t limited_until_ms; /* the server wants nothing before, monotonic */
     int64_t interval_ms;      /* between two edits of a message, as the server lets us */
+    struct place places[PLACES]; /* a ring */
+    unsigned next_place;
     unsigned finals;          /* final texts that wait: partial ones stand back */
     char boot[17];            /* makes transaction ids of this process unlike those of any other */
     uint64_t edits;           /* counts them */

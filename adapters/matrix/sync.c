@@ -164,6 +164,7 @@ static void take_joined(struct batch *b, struct matrix *m, cJSON *rooms, bool mi
         r = room_get(m, json->string);
         bool came = !r->member;
         r->member = true;
+        r->mute &= !came;
         note_state(r, json_get(json_get(json, "state"), "events"));
         note_summary(r, json_get(json, "summary"));
         if (b)
@@ -215,6 +216,7 @@ static void take(struct matrix *m, cJSON *json, struct batch *b, bool missed)
         take_invitations(m, json_get(rooms, "invite"));
     take_account_data(m, json_get(json_get(json, "account_data"), "events"));
     secrecy_changed(m);
+    room_remark_mute(m);
 }
 
 /* --- answers --- */
@@ -239,7 +241,8 @@ static bool refused(struct matrix *m, struct api_reply *r)
         s->small = true;
         step(m, SYNC_POLLING);
     } else if (r->err.code == ERR_AUTH) {
-        fail(m, &r->err, login_again(m, r->soft_logout, &r->err));
+        s->state = SYNC_IDLE;
+        matrix_unauthorized(m, r);
     } else {
         err_prefix(&r->err, "/sync");
         fail(m, &r->err, true);
@@ -253,11 +256,11 @@ static void on_poll(void *arg, struct api_reply *r)
     struct sync *s = &m->sync;
     size_t bytes = r->bytes;
 
-    if (r->err.code == ERR_PARAM && s->recalled && !s->lost) {
+    if (r->err.code == ERR_PARAM && !s->found_again) {
         log_warn(matrix_area(m), "the server does not know the position in its stream (%s): looking at each room instead",
                  r->err.text);
         s->call = NULL;
-        s->lost = true;
+        s->lost = s->found_again = true;
         step(m, SYNC_SNAPSHOT);
         return;
     }
@@ -267,7 +270,7 @@ static void on_poll(void *arg, struct api_reply *r)
     const char *next = json_str(json, "next_batch");
     bool missed = s->missed;
     struct batch *b = intake_open(m, next, missed, NULL, NULL);
-    s->small = s->missed = false;
+    s->small = s->missed = s->found_again = false;
     take(m, json, b, missed);
     move_to(m, next);
     intake_close(b);

@@ -39,6 +39,7 @@ struct sync {
     bool recalled;
     bool has_snapshot;
     bool lost;         /* the server does not know our position: look at all rooms */
+    bool found_again;  /* that was done, and the server has not answered since */
     bool small;
     bool missed;       /* what comes next is of the time when we were away */
     struct timer pause;

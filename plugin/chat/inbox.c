@@ -278,7 +278,7 @@ static void ready(struct waiter *w, const struct err *e)
     if (!e->code && in->has_room && !room_equal(&in->room, &in->ch->room))
         channel_set_room(in->ch, &in->room);
     const struct bot_conf *bot = e->code ? NULL : channel_bot(in->ch);
-    if (bot && in->ch->n_queue >= (size_t)bot->queue_max)
+    if (bot && !in->m.context_only && in->ch->n_queue >= (size_t)bot->queue_max)
         err_set(&why, ERR_BUSY, "%zu messages wait for an answer in channel %s already", in->ch->n_queue, in->ch->name);
     if (why.code) {
         channel_unref(in->ch);

@@ -2,6 +2,7 @@
 import asyncio
 import contextlib
 import sqlite3
+import subprocess
 import urllib.request
 
 import pytest
@@ -296,3 +297,61 @@ def test_answer_grows(make_daemon, synapse, run):
             _, short = await alice.ask(room, "#echo short")
             assert short["edits"] == 0
     run(scenario())
+
+
+@pytest.mark.parametrize("scope", ["room", "thread", "person"])
+def test_what_is_one_conversation(bot, synapse, run, scope):
+    bot(f'thread = "{scope}";')
+
+    async def scenario():
+        async with Person(synapse, "alice") as alice, Person(synapse, "bob") as bob:
+            room = await alice.room("bot", "bob", name="Scopes")
+            await bob.do("join", room_id=room)
+            await alice.joined(room)
+            first, answer = await alice.ask(room, "#echo from alice", mention="bot")
+            assert answer["thread"] == (first if scope == "thread" else None)
+            inside = await alice.say(room, "#history", thread=first, mention="bot")
+            answer = await alice.reply(room, inside, lambda t: "messages" in t)
+            assert answer["thread"] == first
+            assert "from alice" in answer["text"]
+            other = await bob.say(room, "#history", mention="bot")
+            answer = await bob.reply(room, other, lambda t: "messages" in t)
+            assert ("from alice" in answer["text"]) == (scope == "room")
+            long = await bob.say(room, "#len 60000", thread=first, mention="bot")
+            parts = await bob.until(lambda: [m for m in bob.screen(room) if m["sender"] == "@bot:localhost"
+                                             and m["id"] not in (answer["id"],)][-3:] if len(bob.screen(room)) > 8 else None)
+            assert bob.replies(room, long) and all(p["thread"] == first for p in parts), parts
+    run(scenario())
+
+
+def ping(daemon):
+    done = subprocess.run([daemon.binary, "ping", "-c", str(daemon.config)], capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, [line for line in done.stdout.splitlines() if line.startswith("account mx:")][0]
+
+
+def test_ping_says_what_is_wrong(bot, synapse, make_daemon, run):
+    daemon = bot()
+    assert ping(daemon)[0] in (0, 1)  # the web chat's listener has no fixed port
+    assert ping(daemon)[1].startswith("account mx: ok")
+
+    async def scenario():
+        async with Person(synapse, "alice") as alice:
+            encryption = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
+            room = await alice.room("bot", name="Vault", direct=True, initial_state=[encryption])
+            await alice.joined(room)
+    run(scenario())
+    assert "cannot be read" in ping(daemon)[1] and "Vault" in ping(daemon)[1]
+    cases = [(account(synapse, "wrong"), "the access token is not valid"),
+             (account(synapse, "", 'user = "bot"; password = "wrong";'), "user or password is wrong"),
+             (account(synapse, "x").replace(synapse.url, synapse.url + "/nowhere"), "is no Matrix homeserver"),
+             (account(synapse, "x").replace(synapse.url, daemon.http), "is no Matrix homeserver"),
+             (account(synapse, "x").replace(synapse.url, "http://127.0.0.1:9"), "connect"),
+             (account(synapse, ""), "needs an access_token")]
+    for settings, says in cases:
+        other = make_daemon(accounts=", " + settings, channels='{ match = "mx:*"; bot = "bo"; }')
+        assert says in ping(other)[1], ping(other)
+    before = len(synapse.as_user("bot", "GET", "/devices")["devices"])
+    right = make_daemon(accounts=", " + account(synapse, "", 'user = "bot"; password = "pw-bot";'),
+                        channels='{ match = "mx:*"; bot = "bo"; }')
+    assert ping(right)[1].startswith("account mx: ok")
+    assert len(synapse.as_user("bot", "GET", "/devices")["devices"]) == before
