@@ -41,9 +41,10 @@ class Hurdle:
     async def stopped(self):
         await self.ended.wait()
         self._break_all()
-        for task in list(self.tasks):
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        while self.tasks:
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.wait(list(self.tasks))
 
     def stop(self):
         self.loop.call_soon_threadsafe(self.ended.set)
