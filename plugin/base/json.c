@@ -97,9 +97,9 @@ static size_t skip_string(const char *s, size_t len, size_t i, bool *odd_r)
 }
 
 /* Looks at the nesting without recursion, before cJSON recurses. */
-static bool acceptable(const char *s, size_t len, bool *odd_r)
+static bool acceptable(const char *s, size_t len, bool *odd_r, bool *deep_r)
 {
-    unsigned depth = 0;
+    size_t depth = 0;
     if (memchr(s, '\0', len))
         return false;
     for (size_t i = 0; i < len; i++) {
@@ -111,8 +111,7 @@ static bool acceptable(const char *s, size_t len, bool *odd_r)
             break;
         case '{':
         case '[':
-            if (++depth > JSON_DEPTH_MAX)
-                return false;
+            *deep_r |= ++depth > JSON_DEPTH_MAX;
             break;
         case '}':
         case ']':
@@ -167,19 +166,70 @@ static cJSON *parse_whole(const char *text, size_t len)
     return tree;
 }
 
-cJSON *json_parse(const char *text, size_t len)
+/* Appends s, which is acceptable(), with null for what is nested too deep. */
+static void prune(struct buf *out, const char *s, size_t len)
 {
+    size_t depth = 0, from = 0;
     bool odd = false;
-    if (len == 0 || !acceptable(text, len, &odd))
-        return NULL;
-    if (!odd)
-        return parse_whole(text, len);
+    for (size_t i = 0; i < len; i++) {
+        switch (s[i]) {
+        case '"':
+            i = skip_string(s, len, i + 1, &odd);
+            break;
+        case '{':
+        case '[':
+            if (depth++ == JSON_DEPTH_MAX) {
+                buf_add(out, s + from, i - from);
+                buf_adds(out, "null");
+            }
+            break;
+        case '}':
+        case ']':
+            if (--depth == JSON_DEPTH_MAX)
+                from = i + 1;
+            break;
+        default:
+            break;
+        }
+    }
+    if (depth <= JSON_DEPTH_MAX) /* else it is not whole */
+        buf_add(out, s + from, len - from);
+}
+
+static cJSON *parse_odd(const char *text, size_t len)
+{
     struct buf copy;
     buf_init(&copy, len); /* a rewritten escape is shorter than it was */
     rewrite(&copy, text, len);
     cJSON *tree = parse_whole(buf_str(&copy), copy.len);
     buf_free(&copy);
     return tree;
+}
+
+static cJSON *parse_deep(const char *text, size_t len, bool odd)
+{
+    struct buf copy;
+    buf_init(&copy, 2 * len); /* "[]" becomes "null" */
+    prune(&copy, text, len);
+    cJSON *tree = odd ? parse_odd(buf_str(&copy), copy.len) : parse_whole(buf_str(&copy), copy.len);
+    buf_free(&copy);
+    return tree;
+}
+
+cJSON *json_parse(const char *text, size_t len)
+{
+    bool odd = false, deep = false;
+    if (len == 0 || !acceptable(text, len, &odd, &deep) || deep)
+        return NULL;
+    return odd ? parse_odd(text, len) : parse_whole(text, len);
+}
+
+cJSON *json_parse_pruned(const char *text, size_t len)
+{
+    bool odd = false, deep = false;
+    if (len == 0 || !acceptable(text, len, &odd, &deep))
+        return NULL;
+    return deep ? parse_deep(text, len, odd) : odd ? parse_odd(text, len) : parse_whole(text, len);
 }
 
 const cJSON *json_get(const cJSON *obj, const char *key)

@@ -23,6 +23,10 @@
  * becomes nothing). Free with cJSON_Delete. */
 cJSON *json_parse(const char *text, size_t len);
 
+/* The same, but what is nested too deep is null, instead of making all of it
+ * unreadable: for answers of which strangers wrote a part. */
+cJSON *json_parse_pruned(const char *text, size_t len);
+
 const cJSON *json_get(const cJSON *obj, const char *key);    /* case-sensitive; NULL-safe; JSON null gives NULL */
 const char *json_str(const cJSON *obj, const char *key);     /* NULL if absent or not a string */
 bool json_bool(const cJSON *obj, const char *key, bool fallback);

@@ -36,9 +36,23 @@ static void check_getters(const cJSON *tree)
     }
 }
 
+/* It reads what json_parse reads, to the same tree, and more. */
+static void check_pruned(const char *text, size_t len, const cJSON *tree)
+{
+    cJSON *pruned = json_parse_pruned(text, len);
+    assert(pruned || !tree);
+    assert(!pruned || depth_of(pruned) <= JSON_DEPTH_MAX);
+    char *one = tree ? cJSON_PrintUnformatted(tree) : NULL, *other = tree ? cJSON_PrintUnformatted(pruned) : NULL;
+    assert(!tree || strcmp(one, other) == 0);
+    free(one);
+    free(other);
+    cJSON_Delete(pruned);
+}
+
 static void check_parse(const char *text, size_t len)
 {
     cJSON *tree = json_parse(text, len);
+    check_pruned(text, len, tree);
     if (!tree)
         return;
     assert(depth_of(tree) <= JSON_DEPTH_MAX);

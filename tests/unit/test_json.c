@@ -171,6 +171,59 @@ static void test_depth(void **state)
     assert_null(parse_nested(1000000));
 }
 
+/* What stands in so many brackets, with something before and behind them. */
+static char *nested_in(size_t depth, const char *inner)
+{
+    struct buf b;
+    buf_init(&b, 4 * depth + 200);
+    buf_adds(&b, "{\"a\":1,\"deep\":");
+    for (size_t i = 0; i < depth; i++)
+        buf_addc(&b, '[');
+    buf_adds(&b, inner);
+    for (size_t i = 0; i < depth; i++)
+        buf_addc(&b, ']');
+    buf_adds(&b, ",\"b\":\"]\\ud83d\"}");
+    return buf_take(&b);
+}
+
+static void test_pruned(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t depth; /* of brackets; the object around them is one more */
+        const char *inner;
+        bool pruned;
+    } cases[] = {
+        {0, "7", false},
+        {JSON_DEPTH_MAX - 1, "7", false},
+        {JSON_DEPTH_MAX, "7", true},
+        {JSON_DEPTH_MAX, "\"]]\\\"]\",{\"x\":[]},[1],\"\\u0000\"", true},
+        {100000, "", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = nested_in(cases[i].depth, cases[i].inner);
+        cJSON *tree = json_parse_pruned(text, strlen(text)), *whole = json_parse(text, strlen(text));
+        assert_int_equal(whole == NULL, cases[i].pruned);
+        assert_int_equal(json_int(tree, "a", 0), 1);
+        assert_string_equal(json_str(tree, "b"), "]\xED\xA0\xBD");
+        size_t depth = 0;
+        const cJSON *item = json_get(tree, "deep");
+        for (; cJSON_IsArray(item); item = item->child)
+            depth++;
+        assert_int_equal(depth, cases[i].pruned ? JSON_DEPTH_MAX - 1 : cases[i].depth);
+        assert_int_equal(cJSON_IsNull(item), cases[i].pruned);
+        cJSON_Delete(whole);
+        cJSON_Delete(tree);
+        assert_null(json_parse_pruned(text, strlen(text) - 1));
+        free(text);
+    }
+    assert_null(json_parse_pruned("", 0));
+    assert_null(json_parse_pruned("[}", 2)); /* counted as closed, but cJSON sees it */
+    char *open = nested_in(JSON_DEPTH_MAX + 1, "");
+    assert_null(json_parse_pruned(open, strchr(open, ']') - open));
+    free(open);
+}
+
 static void test_strings(void **state)
 {
     (void)state;
@@ -493,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_refuses_nul_bytes),
         cmocka_unit_test(test_every_prefix_is_incomplete),
         cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_pruned),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_odd_escapes_in_keys),
         cmocka_unit_test(test_getters),
