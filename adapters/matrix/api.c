@@ -110,7 +110,7 @@ static void on_done(void *arg, const struct http_reply *http, const struct err *
 
     call->http = NULL;
     if (!e->code) {
-        call->json = json_parse(buf_str(&call->answer), call->answer.len);
+        call->json = json_parse_pruned(buf_str(&call->answer), call->answer.len);
         r.json = call->json;
         r.bytes = call->answer.len;
         buf_free(&call->answer);

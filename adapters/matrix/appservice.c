@@ -186,7 +186,7 @@ static void on_transaction(void *arg, struct http_in *req)
         return;
     }
     const char *body = http_in_body(req, &len);
-    cJSON *json = *id && strlen(id) <= PUSH_ID_BYTES_MAX ? json_parse(body, len) : NULL;
+    cJSON *json = *id && strlen(id) <= PUSH_ID_BYTES_MAX ? json_parse_pruned(body, len) : NULL;
     if (cJSON_IsArray(json_get(json, "events")))
         begin(m, req, id, json);
     else
