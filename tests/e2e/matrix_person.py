@@ -12,6 +12,7 @@ import sys
 import nio
 
 TIMELINE_EVENTS = 1000
+LINE_BYTES_MAX = 2 ** 26
 
 
 def tell(**line):
@@ -54,7 +55,7 @@ async def do(client, order):
 
 
 async def orders(client):
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     running = set()
     while line := await reader.readline():

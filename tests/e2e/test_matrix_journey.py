@@ -10,8 +10,8 @@ pytestmark = pytest.mark.slow
 
 BOT = f"@bot:{NAME}"
 GREETING = "Hello! Mention me, and I answer."
-# Slow enough for a client to see an answer grow.
-PRACTICE = "delay_ms = 0; chunk_ms = 100; chunk_chars = 20;"
+SLOW = "delay_ms = 0; chunk_ms = 100; chunk_chars = 20;" # enough for a client to see an answer grow
+FAST = "delay_ms = 0; chunk_ms = 0;"
 LONG = " ".join(f"word{n}" for n in range(60))
 
 
@@ -21,9 +21,9 @@ def running_bot(make_daemon, synapse):
     if "bot" not in synapse.tokens:
         synapse.register("bot")
 
-    def start(trigger='"direct", "mention", "reply"'):
+    def start(practice, trigger='"direct", "mention", "reply"'):
         login = f'user = "bot"; password = "pw-bot"; greeting = "{GREETING}"; edit_interval_ms = 500;'
-        daemon = make_daemon(accounts=", " + account(synapse, "", login), practice=PRACTICE,
+        daemon = make_daemon(accounts=", " + account(synapse, "", login), practice=practice,
                              bot=f"context = true; trigger = ( {trigger} );", channels='{ match = "mx:*"; bot = "bo"; }')
         daemon.start()
         daemon.logs("mx is online")
@@ -157,7 +157,7 @@ async def together(ann, bob):
 
 
 def test_journey(bot, story):
-    daemon = bot()
+    daemon = bot(SLOW)
 
     async def scenario(ann, bob):
         await alone(ann)
@@ -169,31 +169,36 @@ def test_journey(bot, story):
 
 def test_hostile_rooms(bot, story):
     """Names, bodies and HTML that no client would write; the bot goes on answering."""
-    daemon = bot('"always"')
+    daemon = bot(FAST, '"always"')
     deep = "x"
     for _ in range(60):
         deep = [deep]
-    contents = [
-        {"msgtype": "m.text", "body": "#echo \a\x1b[31mred\u202e" + "\u0301" * 2000},
-        {"msgtype": "m.text", "body": "> " * 20000},
-        {"msgtype": "m.text", "body": "x", "formatted_body": "<mx-reply>" * 5000, "format": "org.matrix.custom.html"},
-        {"msgtype": "m.text", "body": "x", "m.relates_to": {"rel_type": "m.replace", "event_id": "$nowhere"}},
-        {"msgtype": "m.text", "body": "x", "m.relates_to": {"m.in_reply_to": {"event_id": "!" * 300}}},
-        {"msgtype": "m.text", "body": "x", "m.mentions": {"user_ids": "@bot:localhost"}},
-        {"msgtype": "m.image", "body": "\n" * 1000, "url": 7, "info": []},
-        {"msgtype": "m.text", "body": "deep", "x": deep},
-    ]
     wide = "字" * 20000
 
     async def scenario(ann):
         room = await ann.room("bot", name="\u202etea\a\x1b[31m\n" + "房" * 300, topic="\x01" + "x" * 20000)
         await ann.joined(room)
-        for content in contents:
-            await ann.send(room, content)
-        _, answer = await ann.ask(room, "#echo still here")
-        await ann.reply(room, _, "still here")
-        question = await ann.say(room, f"#echo {wide}")
-        await ann.until(lambda: "".join(m["text"] for m in ann.replies(room, question)) == wide, what="all of a long answer")
+        first, answer = await ann.ask(room, "#echo first")
+        for content in ({"body": "#echo \a\x1b[31mred\u202e" + "\u0301" * 2000},
+                        {"body": "> " * 20000},
+                        {"body": "x", "format": "org.matrix.custom.html", "formatted_body": "<mx-reply>" * 5000},
+                        {"body": "x", "m.relates_to": {"rel_type": "m.replace", "event_id": answer["id"]}},
+                        {"body": "x", "m.relates_to": {"rel_type": "m.replace", "event_id": answer["id"]},
+                         "m.new_content": {"msgtype": "m.text", "body": "not what the bot said"}},
+                        {"body": "x", "m.relates_to": {"m.in_reply_to": {"event_id": "!" * 300}}},
+                        {"body": "x", "m.mentions": {"user_ids": "@bot:localhost"}},
+                        {"body": "\n" * 1000, "msgtype": "m.image", "url": 7, "info": []},
+                        {"body": "deep", "x": deep}):
+            await ann.send(room, {"msgtype": "m.text", **content})
+        await ann.reply(room, first, "first")
+        await ann.reply(room, await ann.say(room, "#echo still here"), "still here")
+        await ann.say(room, f"#echo {wide}")
+
+        def parts():
+            return [m["text"] for m in ann.screen(room) if m["sender"] == BOT and m["text"].startswith("字")]
+
+        await ann.until(lambda: "".join(parts()) == wide, what="all of a long answer")
+        assert len(parts()) > 1
 
     story(scenario, "ann")
     daemon.stop()
