@@ -199,6 +199,8 @@ def test_hostile_rooms(bot, story):
 
         await ann.until(lambda: "".join(parts()) == wide, what="all of a long answer")
         assert len(parts()) > 1
+        # A message that is not one's own cannot be edited.
+        assert not any("not what the bot said" in m["text"] for m in ann.screen(room) if m["sender"] == BOT)
 
     story(scenario, "ann")
     daemon.stop()
