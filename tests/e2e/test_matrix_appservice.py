@@ -1,6 +1,7 @@
 """The bot as an application service of a real Synapse."""
 import asyncio
 import json
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -22,13 +23,14 @@ def a_service(make_daemon, tmp_path):
     folder.mkdir()
     more = (f'mode = "appservice"; user = "bot"; appservice = {{ url = "http://127.0.0.1:{port}"; '
             f'hs_token = "{HS_TOKEN}"; }};')
-    registration = {"id": "warbler", "url": f"http://127.0.0.1:{port}", "as_token": AS_TOKEN, "hs_token": HS_TOKEN,
-                    "sender_localpart": "bot", "rate_limited": False,
-                    "namespaces": {"users": [{"exclusive": True, "regex": "@bot:.*"}], "aliases": [], "rooms": []}}
-    (folder / "as.yaml").write_text(json.dumps(registration))
     synapse = Synapse(folder, app_service_config_files=[str(folder / "as.yaml")])
     daemon = make_daemon(accounts=", " + account(synapse, AS_TOKEN, more), port=port,
                          channels='{ match = "mx:*"; bot = "bo"; }', more='log = { level = "debug"; };')
+    for words in (["-c", daemon.config], ["-c", daemon.config, "mx"]):
+        done = subprocess.run([daemon.binary, "matrix-registration", *words], capture_output=True, text=True, check=True)
+        (folder / "as.yaml").write_text(done.stdout)
+    wrong = subprocess.run([daemon.binary, "matrix-registration", "-c", daemon.config, "web"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 1 and not wrong.stdout and "web" in wrong.stderr
     yield daemon, synapse
     synapse.stop()
 
