@@ -1,6 +1,7 @@
 #include "adapters/matrix/api.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -83,17 +84,18 @@ static void judge(struct api_reply *r)
     const char *errcode = json_str(r->json, "errcode"), *text = json_str(r->json, "error");
     int64_t wait = json_int(r->json, "retry_after_ms", -1);
     enum err_code code = code_of(r->status);
+    bool is_json = cJSON_IsObject(r->json) || cJSON_IsArray(r->json);
 
     if (errcode)
-        strncat(r->errcode, errcode, sizeof r->errcode - 1);
+        snprintf(r->errcode, sizeof r->errcode, "%s", errcode);
     r->soft_logout = json_bool(r->json, "soft_logout", false);
     if (wait > r->retry_after_ms)
         r->retry_after_ms = wait;
-    if (!cJSON_IsObject(r->json) && !cJSON_IsArray(r->json) && (code == ERR_OK || code == ERR_NOT_FOUND || code == ERR_PARAM))
+    if (!is_json && (code == ERR_OK || code == ERR_NOT_FOUND || code == ERR_PARAM))
         err_set(&r->err, ERR_PROTO, "the answer is no JSON of a homeserver (status %ld)", r->status);
     else if (code != ERR_OK)
-        err_set(&r->err, code, "status %ld%s%s%s%.200s", r->status, *r->errcode ? " " : "", r->errcode, text ? ": " : "",
-                text ? text : "");
+        err_set(&r->err, code, "status %ld%s%s%s%.200s", r->status, *r->errcode ? " " : "", r->errcode,
+                text ? ": " : "", text ? text : "");
 }
 
 static bool on_body(void *arg, const char *data, size_t len)

@@ -292,7 +292,8 @@ enum err_code appservice_init(struct matrix *m, struct err *e)
 
     timer_init(&m->appservice.again, m->a->loop, look, m);
     if (secret_empty(&conf->appservice.hs_token) || secret_empty(&conf->access_token) || !conf->user)
-        return err_set(e, ERR_INVALID, "mode = \"appservice\" needs access_token (the as_token), user and appservice.hs_token");
+        return err_set(e, ERR_INVALID, "mode = \"appservice\" needs access_token (the as_token), user and "
+                                       "appservice.hs_token");
     if (!server)
         return ERR_OK;
     if (listener_taken)
@@ -377,10 +378,10 @@ static void add_line(struct buf *out, const char *name, const char *value)
 enum err_code appservice_registration(const struct account_conf *account, struct buf *out, struct err *e)
 {
     const struct matrix_conf *conf = account->settings;
+    bool whole = !secret_empty(&conf->appservice.hs_token) && !secret_empty(&conf->access_token) && conf->user;
     struct buf users;
 
-    if (conf->mode != MODE_APPSERVICE || secret_empty(&conf->appservice.hs_token) || secret_empty(&conf->access_token) ||
-        !conf->user)
+    if (conf->mode != MODE_APPSERVICE || !whole)
         return err_set(e, ERR_INVALID, "account \"%s\" is no application service: that needs mode = \"appservice\", "
                        "access_token, user and appservice.hs_token", account->name);
     buf_init(&users, 512);

@@ -38,6 +38,6 @@ void appservice_fini(struct matrix *m);
 void appservice_ping(struct matrix *m, void (*done)(struct matrix *m, const struct err *e));
 
 /* Appends the registration file, YAML. */
-enum err_code appservice_registration(const struct account_conf *conf, struct buf *out, struct err *e);
+enum err_code appservice_registration(const struct account_conf *account, struct buf *out, struct err *e);
 
 #endif

@@ -126,7 +126,8 @@ static void failed(struct gap *g, const struct api_reply *r)
         timer_set(&g->again, r->retry_after_ms > g->pause_ms ? r->retry_after_ms : g->pause_ms);
         g->pause_ms = g->pause_ms * 2 < GAP_RETRY_MAX_MS ? g->pause_ms * 2 : GAP_RETRY_MAX_MS;
     } else {
-        log_warn(matrix_area(g->m), "%s: what the stream left out cannot be read: %s", room_label(g->room), r->err.text);
+        log_warn(matrix_area(g->m), "%s: what the stream left out cannot be read: %s", room_label(g->room),
+                 r->err.text);
         end(g);
     }
 }

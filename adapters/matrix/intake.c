@@ -326,16 +326,17 @@ static void hand_over(struct item *i)
 {
     struct matrix *m = i->batch->m;
     const struct event *ev = &i->ev;
-    const struct recent_event *quoted = recent_find(&m->recent, ev->reply_to);
     bool mentioned = mention_of(ev, m->user, m->name);
-    const char *talk = conversation(i, mentioned);
     char *name = shown_name(i->room, ev->sender);
     char *text = said(ev);
+    /* First, because it may be for one of the others to make room. */
     struct recent_event *noted = recent_note(&m->recent, ev->id, ev->sender, ev->thread, text, strlen(text));
+    const struct recent_event *quoted = recent_find(&m->recent, ev->reply_to);
+    const char *talk = conversation(i, mentioned);
 
     if (talk && !noted->talk)
         noted->talk = mem_dup(talk);
-    if (ev->edits && recent_find(&m->recent, ev->edits))
+    if (recent_find(&m->recent, ev->edits))
         recent_note(&m->recent, ev->edits, NULL, NULL, text, strlen(text));
     if (i->tried_ms == 0)
         i->tried_ms = clock_mono_ms();
@@ -467,7 +468,8 @@ static void refused(struct item *i, const struct err *e)
 
     lane->waiting = false;
     if (e->code != ERR_BUSY && e->code != ERR_FULL && e->code != ERR_IO) {
-        log_warn(matrix_area(i->batch->m), "%s: a message of %s is not taken: %s", room_label(i->room), i->ev.sender, e->text);
+        log_warn(matrix_area(i->batch->m), "%s: a message of %s is not taken: %s", room_label(i->room),
+                 i->ev.sender, e->text);
         i->old = true; /* as if it were not there */
         defer_set(&lane->step);
         return;
@@ -535,7 +537,7 @@ static void on_state(struct item *i)
 
     room_state(i->room, &i->ev);
     if (i->ev.kind == EVENT_TOMBSTONE)
-        invite_follow(m, i->room, i->ev.sender);
+        invite_follow_all(m);
 }
 
 /* True: done with. */

@@ -104,8 +104,8 @@ static void on_done(void *arg, struct api_reply *r)
     else if (e->kind == ERRAND_JOIN || e->kind == ERRAND_FOLLOW)
         joined(e);
     else
-        log_info(matrix_area(e->m), "%s %s (%s)", e->kind == ERRAND_DECLINE ? "declined the invitation to" : "left", e->room,
-                 e->who);
+        log_info(matrix_area(e->m), "%s %s (%s)", e->kind == ERRAND_DECLINE ? "declined the invitation to" : "left",
+                 e->room, e->who);
     errand_free(e);
 }
 
@@ -200,16 +200,21 @@ void invite_heard(struct matrix *m, const char *room, const cJSON *state)
 
 /* --- replaced and empty rooms --- */
 
-void invite_follow(struct matrix *m, struct room *r, const char *who)
+static void follow(struct matrix *m, struct room *r)
 {
     const struct room *next = room_find(m, r->successor);
-    struct errand *e;
+    struct errand *e = next && next->member ? NULL : errand_new(m, ERRAND_FOLLOW, r->successor, r->replaced_by);
 
-    if (m->pinging || !r->member || !r->successor || (next && next->member))
-        return;
-    e = errand_new(m, ERRAND_FOLLOW, r->successor, who);
+    r->followed = true;
     if (e)
         run(e);
+}
+
+void invite_follow_all(struct matrix *m)
+{
+    for (struct room *r = m->rooms; r && !m->pinging; r = r->hh.next)
+        if (r->member && r->successor && !r->followed)
+            follow(m, r);
 }
 
 void invite_look_around(struct matrix *m, struct room *r)

@@ -17,8 +17,8 @@ struct room;
 /* An invitation; state: what the server tells of the room with it, array of
  * stripped events, among them ours. */
 void invite_heard(struct matrix *m, const char *room, const cJSON *state);
-/* The room says where it goes on; who: said so. */
-void invite_follow(struct matrix *m, struct room *r, const char *who);
+/* Follows each room that says where it goes on, once. */
+void invite_follow_all(struct matrix *m);
 /* Who is there changed. */
 void invite_look_around(struct matrix *m, struct room *r);
 void invite_free_all(struct matrix *m);

@@ -205,9 +205,9 @@ static void on_password(void *arg, struct api_reply *r)
     struct err e = r->err;
 
     m->login.call = NULL;
-    if (!e.code && (!token || !device))
-        err_set(&e, ERR_PROTO, "the answer has no access_token and device_id");
-    if (e.code) {
+    if (!token || !device) {
+        if (!e.code)
+            err_set(&e, ERR_PROTO, "the answer has no access_token and device_id");
         err_prefix(&e, strcmp(r->errcode, "M_FORBIDDEN") == 0 ? "user or password is wrong" : "log-in");
         fail(m, &e, r->retry);
         return;

@@ -63,8 +63,8 @@ static const struct setting settings[] = {
     { .name = "catch_up", .type = SETTING_GROUP, .group = catch_up_settings,
       .help = "What becomes of the messages from while the bot was away." },
     { .name = "thread", .type = SETTING_ENUM, .offset = AT(thread), .choices = scopes, .fallback = "follow",
-      .help = "What is one conversation: a thread, and the rest of the room (follow); the room with its threads (room); "
-              "every question, answered in a thread of its own (thread); each person (person)." },
+      .help = "What is one conversation: a thread, and the rest of the room (follow); the room with its threads "
+              "(room); every question, answered in a thread of its own (thread); each person (person)." },
     { .name = "msgtype", .type = SETTING_ENUM, .offset = AT(msgtype), .choices = msgtypes, .fallback = "m.notice",
       .help = "Type of the bot's messages. Bots do not answer to m.notice." },
     { .name = "notices", .type = SETTING_BOOL, .offset = AT(notices), .fallback = "false",
@@ -72,8 +72,8 @@ static const struct setting settings[] = {
     { .name = "edit_interval_ms", .type = SETTING_INT, .offset = AT(edit_interval_ms), .min = EDIT_INTERVAL_MIN_MS,
       .max = EDIT_INTERVAL_MAX_MS, .fallback = "1000",
       .help = "A growing answer is edited no more often. A server that limits the bot makes it rarer." },
-    { .name = "greeting", .type = SETTING_STRING, .offset = AT(greeting), .max = 4000, .example = "Hello! Ask me anything.",
-      .help = "What the bot says in a room to which it was invited." },
+    { .name = "greeting", .type = SETTING_STRING, .offset = AT(greeting), .max = 4000,
+      .example = "Hello! Ask me anything.", .help = "What the bot says in a room to which it was invited." },
     { .name = "leave_empty", .type = SETTING_BOOL, .offset = AT(leave_empty), .fallback = "false",
       .help = "Whether the bot leaves rooms in which nobody else is." },
     { .name = "ca_file", .type = SETTING_PATH, .offset = AT(ca_file), .check = check_file,
@@ -137,10 +137,12 @@ void matrix_unauthorized(struct matrix *m, struct api_reply *r)
 
 void matrix_online(struct matrix *m)
 {
+    struct api_request logout = { .method = "POST", .path = "/_matrix/client/v3/logout" };
+
     if (!m->running)
         return;
     if (m->pinging && m->login.device)
-        api_start(&m->api, &(struct api_request){ .method = "POST", .path = "/_matrix/client/v3/logout" }, on_logged_out, m);
+        api_start(&m->api, &logout, on_logged_out, m);
     else
         adapter_online(m->a);
 }
@@ -209,7 +211,8 @@ static void matrix_start(struct adapter *a)
         login_start(m);
 }
 
-static void matrix_accepted(struct adapter *a, const struct msg_in *in, const struct msg_accepted *r, const struct err *e)
+static void matrix_accepted(struct adapter *a, const struct msg_in *in, const struct msg_accepted *r,
+                            const struct err *e)
 {
     intake_accepted(a->priv, in->token, r, e);
 }

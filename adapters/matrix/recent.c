@@ -35,8 +35,8 @@ static void replace(char **where, const char *s, size_t len)
     *where = mem_dupn(s, len);
 }
 
-struct recent_event *recent_note(struct recent *r, const char *id, const char *sender, const char *thread, const char *text,
-                                 size_t len)
+struct recent_event *recent_note(struct recent *r, const char *id, const char *sender, const char *thread,
+                                 const char *text, size_t len)
 {
     struct recent_event *e = recent_find(r, id);
 

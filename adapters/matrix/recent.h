@@ -26,8 +26,8 @@ struct recent {
 };
 
 /* Whatever is NULL leaves what is known as it is. */
-struct recent_event *recent_note(struct recent *r, const char *id, const char *sender, const char *thread, const char *text,
-                                 size_t len);
+struct recent_event *recent_note(struct recent *r, const char *id, const char *sender, const char *thread,
+                                 const char *text, size_t len);
 struct recent_event *recent_find(const struct recent *r, const char *id); /* NULL-safe id; valid until the next note */
 void recent_fini(struct recent *r);
 

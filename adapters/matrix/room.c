@@ -55,6 +55,7 @@ static void room_free(struct room *r)
         person_free(r, r->people);
     free_aliases(r);
     free(r->successor);
+    free(r->replaced_by);
     free(r->topic);
     free(r->name);
     free(r->id);
@@ -233,7 +234,10 @@ void room_state(struct room *r, const struct event *ev)
         break;
     case EVENT_TOMBSTONE:
         free(r->successor);
+        free(r->replaced_by);
         r->successor = mem_dup(ev->successor);
+        r->replaced_by = mem_dup(ev->sender);
+        r->followed = false;
         break;
     case EVENT_CREATE:
         r->space = ev->space;

@@ -31,6 +31,8 @@ struct room {
     char *name, *topic;
     char **aliases;        /* NULL-terminated, or NULL */
     char *successor;       /* the room that took its place, or NULL */
+    char *replaced_by;     /* who said so */
+    bool followed;         /* there, or tried to */
     int64_t joined, invited; /* people, us included; -1: not known */
     bool member;           /* we are in it */
     bool surveyed;         /* survey.c asked for all this */

@@ -169,7 +169,8 @@ static void tell_failed(struct out *o, uint64_t version, const struct api_reply 
 
 static void slow_down(struct sender *s, int64_t wait_ms)
 {
-    int64_t wait = wait_ms > 0 ? wait_ms : s->interval_ms, slower = s->interval_ms * 2 > wait ? s->interval_ms * 2 : wait;
+    int64_t wait = wait_ms > 0 ? wait_ms : s->interval_ms;
+    int64_t slower = s->interval_ms * 2 > wait ? s->interval_ms * 2 : wait;
 
     s->limited_until_ms = clock_mono_ms() + wait;
     s->interval_ms = slower < EDIT_INTERVAL_MAX_MS ? slower : EDIT_INTERVAL_MAX_MS;
@@ -289,8 +290,9 @@ static void put(struct out *o, const char *txn, bool edit, api_done *done)
     write_content(o, &body, edit);
     buf_init(&path, API_PATH_BYTES_MAX);
     api_path(&path, "/_matrix/client/v3/rooms/%/send/m.room.message/%", o->chat, txn);
+    struct api_request req = { .method = "PUT", .path = buf_str(&path), .body = &body };
     o->calling = o->version;
-    o->call = api_start(&o->s->m->api, &(struct api_request){ .method = "PUT", .path = buf_str(&path), .body = &body }, done, o);
+    o->call = api_start(&o->s->m->api, &req, done, o);
     buf_free(&path);
     buf_free(&body);
 }
@@ -596,7 +598,8 @@ void sender_remove(struct sender *s, const struct msg_out *m)
     DL_APPEND(s->removals, v);
     buf_init(&path, API_PATH_BYTES_MAX);
     api_path(&path, "/_matrix/client/v3/rooms/%/redact/%/%", m->chat, v->event, v->event);
-    v->call = api_start(&s->m->api, &(struct api_request){ .method = "PUT", .path = buf_str(&path) }, on_removed, v);
+    struct api_request req = { .method = "PUT", .path = buf_str(&path) };
+    v->call = api_start(&s->m->api, &req, on_removed, v);
     buf_free(&path);
 }
 

@@ -75,8 +75,8 @@ static void tell_typing(struct sign *s)
         buf_addf(&body, "{\"typing\":true,\"timeout\":%d}", TYPING_MS);
     else
         buf_adds(&body, "{\"typing\":false}");
-    s->typing_call = api_start(&s->m->api, &(struct api_request){ .method = "PUT", .path = buf_str(&path), .body = &body },
-                               on_typing_told, s);
+    struct api_request req = { .method = "PUT", .path = buf_str(&path), .body = &body };
+    s->typing_call = api_start(&s->m->api, &req, on_typing_told, s);
     buf_free(&body);
     buf_free(&path);
     if (on)
@@ -134,7 +134,8 @@ static void tell_read(struct sign *s)
         return;
     buf_init(&path, API_PATH_BYTES_MAX);
     api_path(&path, "/_matrix/client/v3/rooms/%/receipt/m.read/%", s->room->id, s->read);
-    s->read_call = api_start(&s->m->api, &(struct api_request){ .method = "POST", .path = buf_str(&path) }, on_read_told, s);
+    struct api_request req = { .method = "POST", .path = buf_str(&path) };
+    s->read_call = api_start(&s->m->api, &req, on_read_told, s);
     buf_free(&path);
     free(s->read);
     s->read = NULL;

@@ -35,8 +35,8 @@ static void add_filter(struct buf *path, const struct sync *s, bool snapshot)
 
     buf_init(&filter, FILTER_BYTES_MAX);
     buf_adds(&filter, "{\"presence\":{\"types\":[]},\"account_data\":{\"types\":[\"m.direct\"]},\"room\":{"
-                      "\"account_data\":{\"types\":[]},\"ephemeral\":{\"types\":[]},\"state\":{\"lazy_load_members\":true,"
-                      "\"include_redundant_members\":true,\"types\":[" STATE_TYPES "]},\"timeline\":{"
+                      "\"account_data\":{\"types\":[]},\"ephemeral\":{\"types\":[]},\"state\":{"
+                      "\"lazy_load_members\":true,\"include_redundant_members\":true,\"types\":[" STATE_TYPES "]},\"timeline\":{"
                       "\"lazy_load_members\":true,");
     if (snapshot)
         buf_adds(&filter, "\"limit\":1,\"types\":[]}}}");
@@ -82,11 +82,8 @@ static void note_state(struct room *r, const cJSON *events)
         struct err e = ERR_INIT;
         struct event ev;
 
-        if (!event_read(&ev, json, &e) && ev.state_key) {
+        if (!event_read(&ev, json, &e) && ev.state_key)
             room_state(r, &ev);
-            if (ev.kind == EVENT_TOMBSTONE)
-                invite_follow(r->m, r, ev.sender);
-        }
         event_fini(&ev);
     }
 }
@@ -214,6 +211,7 @@ static void take(struct matrix *m, cJSON *json, struct batch *b, bool missed)
     take_left(m, json_get(rooms, "leave"));
     if (!m->pinging)
         take_invitations(m, json_get(rooms, "invite"));
+    invite_follow_all(m);
     take_account_data(m, json_get(json_get(json, "account_data"), "events"));
     secrecy_changed(m);
     room_remark_mute(m);
@@ -257,7 +255,7 @@ static void on_poll(void *arg, struct api_reply *r)
     size_t bytes = r->bytes;
 
     if (r->err.code == ERR_PARAM && !s->found_again) {
-        log_warn(matrix_area(m), "the server does not know the position in its stream (%s): looking at each room instead",
+        log_warn(matrix_area(m), "the server does not know the position in its stream (%s): looking at each room",
                  r->err.text);
         s->call = NULL;
         s->lost = s->found_again = true;
