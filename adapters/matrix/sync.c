@@ -36,8 +36,8 @@ static void add_filter(struct buf *path, const struct sync *s, bool snapshot)
     buf_init(&filter, FILTER_BYTES_MAX);
     buf_adds(&filter, "{\"presence\":{\"types\":[]},\"account_data\":{\"types\":[\"m.direct\"]},\"room\":{"
                       "\"account_data\":{\"types\":[]},\"ephemeral\":{\"types\":[]},\"state\":{"
-                      "\"lazy_load_members\":true,\"include_redundant_members\":true,\"types\":[" STATE_TYPES "]},\"timeline\":{"
-                      "\"lazy_load_members\":true,");
+                      "\"lazy_load_members\":true,\"include_redundant_members\":true,\"types\":[" STATE_TYPES "]},"
+                      "\"timeline\":{\"lazy_load_members\":true,");
     if (snapshot)
         buf_adds(&filter, "\"limit\":1,\"types\":[]}}}");
     else
