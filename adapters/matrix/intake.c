@@ -262,6 +262,20 @@ static bool is_message(const struct event *ev)
 
 /* --- a message to the host --- */
 
+const char *intake_talk(const struct room *r, const char *sender, const char *thread)
+{
+    switch ((enum matrix_scope)matrix_conf(r->m)->thread) {
+    case SCOPE_ROOM:
+        return NULL;
+    case SCOPE_PERSON:
+        return room_direct(r) ? NULL : sender;
+    case SCOPE_FOLLOW:
+    case SCOPE_THREAD:
+    default:
+        return thread;
+    }
+}
+
 static const char *conversation(const struct item *i, bool mentioned)
 {
     const struct matrix *m = i->batch->m;
@@ -270,19 +284,9 @@ static const char *conversation(const struct item *i, bool mentioned)
 
     if (edited)
         return edited->talk;
-    switch ((enum matrix_scope)matrix_conf(m)->thread) {
-    case SCOPE_ROOM:
-        return NULL;
-    case SCOPE_PERSON:
-        return room_direct(i->room) ? NULL : ev->sender;
-    case SCOPE_THREAD:
-        if (!ev->thread && (mentioned || room_direct(i->room)))
-            return ev->id;
-        return ev->thread;
-    case SCOPE_FOLLOW:
-    default:
-        return ev->thread;
-    }
+    if (matrix_conf(m)->thread == SCOPE_THREAD && !ev->thread && (mentioned || room_direct(i->room)))
+        return ev->id;
+    return intake_talk(i->room, ev->sender, ev->thread);
 }
 
 static const char *name_of(const struct room *r, const char *user)
@@ -375,7 +379,9 @@ static void hand_over(struct item *i)
 /* The event that it is about. */
 static const char *referred(const struct event *ev)
 {
-    return ev->kind == EVENT_REACTION ? ev->target : ev->reply_to;
+    if (ev->kind == EVENT_REACTION)
+        return ev->target;
+    return ev->edits ? ev->edits : ev->reply_to;
 }
 
 static void on_event(void *arg, struct api_reply *r)
@@ -385,7 +391,7 @@ static void on_event(void *arg, struct api_reply *r)
 
     i->call = NULL;
     i->looked_event = true;
-    look_event_heard(i->batch->m, referred(&i->ev), r);
+    look_event_heard(i->room, referred(&i->ev), r);
     lane->waiting = false;
     defer_set(&lane->step);
 }
@@ -409,7 +415,7 @@ static bool refers(struct item *i)
     const char *id = referred(&i->ev);
     const struct recent_event *known = recent_find(&m->recent, id);
 
-    if (!id || i->context || i->looked_event || (known && known->text))
+    if (!id || i->context || i->looked_event || (known && (known->text || i->ev.edits)))
         return true;
     i->call = look_event(m, i->room->id, id, on_event, i);
     i->room->lane->waiting = true;

@@ -82,6 +82,9 @@ void intake_filled(struct item *gap, struct found *events, size_t n);
 
 void intake_accepted(struct matrix *m, struct item *i, const struct msg_accepted *r, const struct err *e);
 
+/* The conversation of a message in the room (msg_in.thread), as far as sender and
+ * thread tell it; NULL: the room's. */
+const char *intake_talk(const struct room *r, const char *sender, const char *thread);
 /* Would this be a message to the host? By its type alone. */
 bool intake_is_message(const cJSON *json, const char *user);
 /* Is the user invited or joining with it? */

@@ -1,10 +1,12 @@
 #include "adapters/matrix/look.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "adapters/matrix/event.h"
 #include "adapters/matrix/matrix.h"
 #include "plugin/base/json.h"
+#include "plugin/base/mem.h"
 
 static struct api_call *ask(struct matrix *m, const struct buf *path, api_done *done, void *arg)
 {
@@ -26,16 +28,23 @@ struct api_call *look_event(struct matrix *m, const char *room, const char *id, 
 }
 
 /* An event that is noted without a text will not be asked for again. */
-const struct recent_event *look_event_heard(struct matrix *m, const char *id, const struct api_reply *r)
+const struct recent_event *look_event_heard(const struct room *room, const char *id, const struct api_reply *r)
 {
+    struct matrix *m = room->m;
     struct recent_event *found = NULL;
     struct err e = ERR_INIT;
     struct event ev;
 
     if (r->err.code)
         return NULL;
-    if (!event_read(&ev, r->json, &e))
+    if (!event_read(&ev, r->json, &e)) {
+        bool own = strcmp(ev.sender, m->user) == 0; /* whom it answered cannot be seen */
+        const char *talk = intake_talk(room, own ? NULL : ev.sender, ev.thread);
+
         found = recent_note(&m->recent, id, ev.sender, ev.thread, ev.text, ev.len);
+        free(found->talk);
+        found->talk = mem_dup(talk);
+    }
     event_fini(&ev);
     return found;
 }

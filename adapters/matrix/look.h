@@ -13,7 +13,7 @@ struct recent_event;
 /* Another event of the room, for `recent`. done() hands its reply on to look_event_heard(). */
 struct api_call *look_event(struct matrix *m, const char *room, const char *id, api_done *done, void *arg);
 /* NULL: it cannot be seen. */
-const struct recent_event *look_event_heard(struct matrix *m, const char *id, const struct api_reply *r);
+const struct recent_event *look_event_heard(const struct room *room, const char *id, const struct api_reply *r);
 
 /* How a person is called in the room. */
 struct api_call *look_person(struct matrix *m, const struct room *room, const char *user, api_done *done, void *arg);

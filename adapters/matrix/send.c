@@ -429,7 +429,7 @@ static void on_looked(void *arg, struct api_reply *r)
 
     o->call = NULL;
     o->state = OUT_RESTING;
-    look_event_heard(o->s->m, o->reply_to, r);
+    look_event_heard(room_get(o->s->m, o->chat), o->reply_to, r);
     place(o);
     step(o);
 }

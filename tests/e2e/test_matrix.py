@@ -172,6 +172,32 @@ def test_thread_is_a_conversation_of_its_own(bot, synapse, run):
     run(scenario())
 
 
+def test_second_thoughts_after_a_restart(bot, synapse, run):
+    """What was said before the restart is still known by its thread."""
+    daemon = bot()
+
+    async def scenario():
+        async with Person(synapse, "alice") as alice:
+            room = await alice.room("bot", direct=True)
+            await alice.joined(room)
+            root, _ = await alice.ask(room, "#echo in the room")
+            question, answer = await alice.ask(room, "#echo first", thread=root)
+            marked, disliked = await alice.ask(room, "#echo disliked", thread=root)
+            daemon.stop()
+            daemon.start()
+            daemon.logs("mx is online")
+            await alice.react(room, disliked["id"], "🗑️")
+            await alice.until(lambda: not alice.replies(room, marked))
+            later, answer = await alice.ask(room, "#echo tee", thread=root)
+            daemon.stop()
+            daemon.start()
+            daemon.logs("mx is online")
+            await alice.edit(room, later, "#echo tea")
+            assert (await alice.reply(room, later, "tea"))["id"] == answer["id"]
+            assert len(alice.replies(room, question)) == 1
+    run(scenario())
+
+
 def test_encrypted_room_is_told_so_once(bot, synapse, run):
     daemon = bot()
     encryption = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
