@@ -21,6 +21,7 @@ struct api_call {
     api_done *done;
     void *arg;
     cJSON *json;
+    unsigned token_no;
     struct err unsent; /* why it could not even be begun */
     struct defer late;
 };
@@ -28,6 +29,12 @@ struct api_call {
 void api_init(struct api *api, struct loop *loop, struct http_client *http, const char *base)
 {
     *api = (struct api){ .loop = loop, .http = http, .base = base };
+}
+
+void api_token(struct api *api, const char *token)
+{
+    secret_set(&api->token, token, strlen(token));
+    api->token_no++;
 }
 
 static void call_free(struct api_call *call)
@@ -119,6 +126,7 @@ static void on_done(void *arg, const struct http_reply *http, const struct err *
         judge(&r);
     }
     r.retry = passes(r.err.code);
+    r.outdated = call->token_no != call->api->token_no;
     if (r.err.code == ERR_RATE && r.retry_after_ms > 0)
         call->api->limited_until_ms = clock_mono_ms() + r.retry_after_ms;
     /* Out of the list, so that whoever cancels all calls in done() does not meet this one. */
@@ -224,6 +232,7 @@ struct api_call *api_start(struct api *api, const struct api_request *req, api_d
     struct api_call *call = mem_alloc(sizeof *call);
 
     call->api = api;
+    call->token_no = api->token_no;
     call->done = done;
     call->arg = arg;
     buf_init(&call->answer, req->max_bytes ? req->max_bytes : API_REPLY_BYTES);

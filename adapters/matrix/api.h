@@ -30,12 +30,14 @@ struct api {
     const char *base;       /* homeserver's URL, borrowed; a / at its end is not used */
     const char *ca_file;    /* borrowed, or NULL */
     const char *proxy;      /* borrowed, or NULL */
-    struct secret token;    /* empty: calls carry none */
+    struct secret token;    /* set by api_token(); empty: calls carry none */
+    unsigned token_no;      /* counts them */
     struct api_call *calls; /* running */
     int64_t limited_until_ms; /* the newest "too many requests" asks to wait so long, monotonic */
 };
 
 void api_init(struct api *api, struct loop *loop, struct http_client *http, const char *base); /* no token yet */
+void api_token(struct api *api, const char *token); /* for calls from now on; "": none */
 void api_fini(struct api *api); /* cancels all calls, without callbacks */
 
 struct api_request {
@@ -53,6 +55,7 @@ struct api_reply {
     char errcode[API_ERRCODE_BYTES]; /* "M_FORBIDDEN"; "" if there was none */
     size_t bytes;                    /* of the answer */
     bool soft_logout;
+    bool outdated;                   /* the call carried another token than those that are made now */
     int64_t retry_after_ms;          /* -1: not said */
     struct err err; /* ERR_OK: a 2xx with an object or array. ERR_AUTH: the token is not (any longer) good. ERR_RATE.
                        ERR_NOT_FOUND: 404. ERR_PARAM: any other 4xx. ERR_SERVER: 5xx. ERR_PROTO: not JSON.

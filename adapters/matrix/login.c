@@ -48,7 +48,7 @@ static void take_session(struct matrix *m, const cJSON *json)
         return;
     m->login.device = mem_dup(json_str(json, "device"));
     if (token)
-        secret_set(&m->api.token, token, strlen(token));
+        api_token(&m->api, token);
 }
 
 static void on_session(void *arg, const char *value, int64_t expires_ms, const struct err *e)
@@ -215,7 +215,7 @@ static void on_password(void *arg, struct api_reply *r)
     m->login.fresh = true;
     free(m->login.device);
     m->login.device = mem_dup(device);
-    secret_set(&m->api.token, token, strlen(token));
+    api_token(&m->api, token);
     keep_session(m);
 }
 
@@ -366,7 +366,7 @@ void login_start(struct matrix *m)
     login_stop(m);
     m->login.fresh = false;
     if (!secret_empty(token))
-        secret_set(&m->api.token, secret_reveal(token), strlen(secret_reveal(token)));
+        api_token(&m->api, secret_reveal(token));
     step(m, m->login.recalled || m->pinging ? LOGIN_VERSIONS : LOGIN_SESSION);
 }
 
@@ -388,7 +388,7 @@ bool login_again(struct matrix *m, bool soft_logout, struct err *e)
     if (by_password(m) && !m->login.fresh) {
         log_info(matrix_area(m), "the server ended the session%s; logging in again",
                  soft_logout ? " (soft logout)" : "");
-        secret_clear(&m->api.token);
+        api_token(&m->api, "");
         return true;
     }
     err_prefix(e, matrix_conf(m)->mode == MODE_APPSERVICE ? "the homeserver does not know this as_token"

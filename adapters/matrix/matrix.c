@@ -130,9 +130,11 @@ static void on_logged_out(void *arg, struct api_reply *r)
 
 void matrix_unauthorized(struct matrix *m, struct api_reply *r)
 {
-    bool again = login_again(m, r->soft_logout, &r->err);
+    if (!r->outdated && m->login.state == LOGIN_IDLE) {
+        bool again = login_again(m, r->soft_logout, &r->err);
 
-    matrix_down(m, &r->err, again);
+        matrix_down(m, &r->err, again);
+    }
 }
 
 void matrix_online(struct matrix *m)

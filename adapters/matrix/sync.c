@@ -238,7 +238,7 @@ static bool refused(struct matrix *m, struct api_reply *r)
     if (r->err.code == ERR_TOO_LARGE && !s->small && s->state == SYNC_POLLING) {
         s->small = true;
         step(m, SYNC_POLLING);
-    } else if (r->err.code == ERR_AUTH) {
+    } else if (r->err.code == ERR_AUTH && !r->outdated) {
         s->state = SYNC_IDLE;
         matrix_unauthorized(m, r);
     } else {
