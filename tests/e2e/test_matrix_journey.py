@@ -1,6 +1,8 @@
 """What people do with a bot in Matrix rooms, from the invitation on, as another
 client sees it. Its screens are printed, for whoever reads the log."""
+import asyncio
 import re
+import urllib.request
 
 import pytest
 
@@ -70,10 +72,29 @@ async def group(person, other):
     return room
 
 
+def answered(daemon):
+    """How many answers are on disk. What a client shows of one may be all of it before."""
+    with urllib.request.urlopen(daemon.http + "/metrics") as reply:
+        return int(re.search(r"^warbler_turns_answered_total (\d+)$", reply.read().decode(), re.M).group(1))
+
+
+async def grown(daemon, person, room, **more):
+    """A long question and its answer, when nothing more will come."""
+    before = answered(daemon)
+    question = await person.say(room, f"#echo {LONG}", **more)
+    await person.reply(room, question, LONG)
+    while answered(daemon) == before:
+        await asyncio.sleep(0.01)
+    return question, await person.reply(room, question, LONG)
+
+
 async def history(person, room, **more):
-    """What the bot was given of a conversation."""
-    question = await person.say(room, "#history", **more)
-    return (await person.reply(room, question, lambda t: re.search("user: .*#history", t)))["text"]
+    """What the bot was given of a conversation: how many messages, and a line for each."""
+    def whole(text):
+        lines = text.split("\n")
+        return lines[0] == f"{len(lines) - 1} messages" and lines[-1].endswith(("#history", "…"))
+
+    return (await person.reply(room, await person.say(room, "#history", **more), whole))["text"]
 
 
 async def unchanged(person, room, question):
@@ -83,14 +104,13 @@ async def unchanged(person, room, question):
     assert person.replies(room, question) == before, person.picture()
 
 
-async def alone(ann):
+async def alone(daemon, ann):
     """Invitation, greeting, a streamed answer, follow-up, thread, and second thoughts."""
     room = await private(ann)
     await ann.until(lambda: any(m["text"] == GREETING for m in ann.screen(room)), what="a greeting")
 
-    question = await ann.say(room, f"#echo {LONG}")
-    answer = await ann.reply(room, question, LONG)
-    assert answer["edits"] > 1, "it never grew"
+    question, answer = await grown(daemon, ann, room)
+    assert answer["edits"] > 1, "it did not grow"
     assert all(LONG.startswith(text) for text in answer["texts"])
     assert answer["content"]["msgtype"] == "m.notice"
     assert [BOT] in ann.typing[room]
@@ -126,7 +146,7 @@ async def alone(ann):
     return room
 
 
-async def together(ann, bob):
+async def together(daemon, ann, bob):
     """A busy group: mention, reply, and reactions as commands."""
     room = await group(ann, bob)
     unasked = await bob.say(room, "the kettle is cold")
@@ -135,22 +155,21 @@ async def together(ann, bob):
     assert answer["content"]["m.mentions"] == {"user_ids": [ann.id]} and not answer["thread"]
     again = await bob.say(room, "#echo and to you", reply_to=answer["id"])
     await bob.reply(room, again, "and to you")
-    aside = await bob.say(room, "#echo not for the bot", reply_to=question)
+    told = await history(ann, room, reply_to=unasked, mention="bot")
+    assert re.search("user: ann: .*bob: > the k", told), told
+    aside = await bob.say(room, "between us", reply_to=question)
     await unchanged(ann, room, aside)
     assert not bob.replies(room, unasked)
-    told = await history(ann, room, reply_to=unasked, mention="bot")
-    assert "kettle" in told.split("user:")[-1], told
 
     question = await ann.say(room, "#echo once more", mention="bot")
     answer = await ann.reply(room, question, "once more")
     await bob.react(room, answer["id"], "🔁")  # it was not he who was answered
     await bob.react(room, answer["id"], "🗑️")
     await unchanged(bob, room, question)
-    question = await ann.say(room, "#echo once more", mention="bot")
-    answer = await ann.reply(room, question, "once more")
+    question, answer = await grown(daemon, ann, room, mention="bot")
     await ann.react(room, answer["id"], "🔁")
-    await ann.until(lambda: ann.replies(room, question)[0]["edits"] > answer["edits"], what="the answer again")
-    await ann.reply(room, question, "once more")
+    await ann.until(lambda: ann.replies(room, question)[0]["text"] != LONG, what="the answer begin again")
+    await ann.reply(room, question, LONG)
     await ann.react(room, answer["id"], "🗑️")
     await ann.until(lambda: not ann.replies(room, question), what="the answer taken back")
     return room
@@ -160,8 +179,8 @@ def test_journey(bot, story):
     daemon = bot(SLOW)
 
     async def scenario(ann, bob):
-        await alone(ann)
-        await together(ann, bob)
+        await alone(daemon, ann)
+        await together(daemon, ann, bob)
 
     story(scenario, "ann", "bob")
     daemon.stop()
