@@ -17,7 +17,7 @@ import pytest
 from conftest import binary
 
 SECONDS = 60  # for a command, before a test says that it hangs
-COMMANDS = ("run", "check", "explain", "ping", "chat", "queue", "usage", "practice-model")
+COMMANDS = ("run", "check", "explain", "ping", "chat", "queue", "usage", "matrix-registration", "practice-model")
 MANUAL = pathlib.Path(__file__).parents[2] / "config" / "warbler.1"
 ERASE = "\r\x1b[K"
 
