@@ -72,18 +72,17 @@ async def group(person, other):
     return room
 
 
-def answered(daemon):
-    """How many answers are on disk. What a client shows of one may be all of it before."""
+def busy(daemon):
+    """Is an answer being made? A client may show all of one that is."""
     with urllib.request.urlopen(daemon.http + "/metrics") as reply:
-        return int(re.search(r"^warbler_turns_answered_total (\d+)$", reply.read().decode(), re.M).group(1))
+        return not re.search(r"^warbler_turns_running 0$", reply.read().decode(), re.M)
 
 
 async def grown(daemon, person, room, **more):
     """A long question and its answer, when nothing more will come."""
-    before = answered(daemon)
     question = await person.say(room, f"#echo {LONG}", **more)
     await person.reply(room, question, LONG)
-    while answered(daemon) == before:
+    while busy(daemon):
         await asyncio.sleep(0.01)
     return question, await person.reply(room, question, LONG)
 
