@@ -9,6 +9,8 @@
 #include "plugin/base/mem.h"
 
 #define ANSWER "one two three four five six seven"
+#define LONG "#len 800" /* takes long enough that it is seen to grow however slow the machine is */
+#define LONG_BYTES 800
 #define KILLS 60 /* turns of the loop that an answer takes, and some more */
 
 #define REPEATS (ADAPTER_EDIT | ADAPTER_IDEMPOTENT)
@@ -48,10 +50,11 @@ static void an_answer_grows_by_edits(void **state)
 {
     (void)state;
     struct chat_world *w = growing(REPEATS);
-    say(w, "1", "#echo " ANSWER);
+    say(w, "1", LONG);
     wait_for(w, "ack", 1);
     deliver_all(w);
-    assert_posted(w, ANSWER);
+    assert_int_equal(w->n_postings, 1);
+    assert_true(strlen(w->postings[0].text) >= LONG_BYTES);
     assert_int_equal(count(w, "first"), 1);
     assert_true(count(w, "edit") >= 2);
     assert_int_equal(count(w, "final"), 1);
@@ -226,19 +229,19 @@ static void a_long_answer_grows_in_its_first_part(void **state)
     (void)state;
     struct chat_world *w = growing(REPEATS);
     w->ops.facts.text_limit = 100;
-    say(w, "1", "#len 300");
+    say(w, "1", LONG);
     wait_for(w, "ack", 1);
     deliver_all(w);
-    assert_true(w->n_postings >= 3);
+    assert_true(w->n_postings >= 8);
     for (size_t i = 0; i < w->n; i++)
         assert_true(!w->events[i].text || strlen(w->events[i].text) <= 100);
-    assert_true(w->postings[0].edits >= 2);
+    assert_true(w->postings[0].edits >= 1);
     size_t len = 0;
     for (size_t i = 0; i < w->n_postings; i++) {
         assert_true(w->postings[i].done);
         len += strlen(w->postings[i].text);
     }
-    assert_true(len > 280);
+    assert_true(len > 700);
     chat_world_free(w);
 }
 
@@ -247,10 +250,11 @@ static void edits_keep_their_pace(void **state)
     (void)state;
     struct chat_world *w = growing(REPEATS);
     w->ops.facts.edit_interval_ms = 60000;
-    say(w, "1", "#echo " ANSWER);
+    say(w, "1", LONG);
     wait_for(w, "ack", 1);
     deliver_all(w);
-    assert_posted(w, ANSWER);
+    assert_int_equal(w->n_postings, 1);
+    assert_true(strlen(w->postings[0].text) >= LONG_BYTES);
     assert_int_equal(count(w, "first"), 1);
     assert_int_equal(count(w, "edit"), 0);
     assert_int_equal(count(w, "final"), 1);
@@ -292,11 +296,11 @@ static void an_edit_that_is_refused_is_a_message(void **state)
     (void)state;
     struct chat_world *w = growing(REPEATS);
     w->no_edits = true;
-    say(w, "1", "#echo " ANSWER);
+    say(w, "1", LONG);
     wait_for(w, "ack", 1);
     deliver_all(w);
     assert_int_equal(w->n_postings, 2);
-    assert_string_equal(w->postings[1].text, ANSWER);
+    assert_true(strlen(w->postings[1].text) >= LONG_BYTES);
     chat_world_free(w);
 }
 
@@ -306,13 +310,13 @@ static void a_message_without_a_name_is_followed_by_another(void **state)
     (void)state;
     struct chat_world *w = growing(REPEATS);
     w->hold = w->nameless = true;
-    say(w, "1", "#echo " ANSWER);
+    say(w, "1", LONG);
     until_posted(w, 1);
     w->hold = false;
     restart(w);
     deliver_all(w);
     assert_int_equal(w->n_postings, 2);
-    assert_string_equal(w->postings[1].text, ANSWER);
+    assert_true(strlen(w->postings[1].text) >= LONG_BYTES);
     assert_true(w->postings[1].done);
     chat_world_free(w);
 }
