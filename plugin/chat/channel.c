@@ -307,6 +307,7 @@ static struct channel *channel_new(struct chat *core, struct adapter *a, const c
     ch->chat = mem_dup(chat);
     ch->thread = mem_dup(thread);
     ch->adapter = a;
+    ch->facts = &a->ops->facts;
     ch->state = CHANNEL_LOADING;
     ch->lang = -1;
     ch->names = room_names(name, &ch->room);
@@ -342,6 +343,16 @@ static char *unescaped(const char *s, size_t len)
     return buf_take(&out);
 }
 
+struct adapter *channel_adapter(struct channel *ch)
+{
+    const struct chat_env *env = &ch->core->env;
+    if (!ch->adapter)
+        ch->adapter = env->find(env->arg, ch->account);
+    if (ch->adapter)
+        ch->facts = &ch->adapter->ops->facts;
+    return ch->adapter;
+}
+
 void channel_name(struct buf *out, const struct adapter *a, const char *chat, const char *thread)
 {
     buf_init(out, CHANNEL_NAME_BYTES_MAX);
@@ -361,6 +372,7 @@ struct channel *channel_get(struct chat *core, struct adapter *a, const char *ch
         DL_DELETE(core->lru, ch);
         DL_APPEND(core->lru, ch);
         ch->adapter = a;
+        ch->facts = &a->ops->facts;
     } else {
         evict(core);
         ch = channel_new(core, a, chat, thread, buf_str(&name));

@@ -54,7 +54,8 @@ struct channel {
     bool in_ready;
     struct chat *core;
     char *account, *name, *chat, *thread; /* name = ACCOUNT:CHAT or ACCOUNT:CHAT/THREAD, see channel_get_named() */
-    struct adapter *adapter;       /* NULL: the account is gone */
+    struct adapter *adapter;       /* NULL: the account is gone; or see channel_adapter() */
+    const struct adapter_facts *facts; /* of its platform, also while it is gone */
     enum channel_state state;
     struct waiter *waiters;        /* only while loading */
     struct store_channel row;      /* its texts are ours; seq_limit: what is on disk */
@@ -81,6 +82,8 @@ struct channel {
     const struct keywords *keywords;
 };
 
+/* Of its account, which may be there again; NULL: it is not. */
+struct adapter *channel_adapter(struct channel *ch);
 /* Never NULL. The channel may still be loading: channel_when_ready(). */
 struct channel *channel_get(struct chat *core, struct adapter *a, const char *chat, const char *thread);
 /* By its full name, of which CHAT has '%' and '/' as %25 and %2F. */

@@ -167,7 +167,7 @@ static void bury(struct channel *ch, int64_t seq, int tries)
     log_error("chat", "message %" PRId64 " of %s was unanswered at %d starts in a row; it is a dead letter now: "
               "`warbler queue` shows it", seq, ch->name, tries);
     struct question *lead = list->prev; /* utlist: the head's prev is the tail */
-    struct ending *end = ending_new(ch, lead->seq, lead->id);
+    struct ending *end = ending_new(ch, lead->seq, lead->reply_to);
     ending_answers(end, list);
     end->outcome = STORE_DEAD;
     end->notice = true;

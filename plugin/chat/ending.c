@@ -86,7 +86,7 @@ static void count(const struct ending *end)
 
 static void send_last(const struct ending *end)
 {
-    struct adapter *a = end->ch->adapter;
+    struct adapter *a = channel_adapter(end->ch);
     if (!a || !(a->ops->facts.caps & ADAPTER_STORED))
         return;
     char id[ANSWER_ID_BYTES];
@@ -191,9 +191,9 @@ static void add_part(void *arg, const char *text, size_t len)
 static void split(struct parts *p)
 {
     struct ending *end = p->end;
-    const struct adapter *a = end->ch->adapter;
-    if (a && !(a->ops->facts.caps & ADAPTER_STORED))
-        reply_split(end->text, strlen(end->text), a->ops->facts.text_limit, a->ops->facts.text_unit, add_part, p);
+    const struct adapter_facts *f = end->ch->facts;
+    if (!(f->caps & ADAPTER_STORED))
+        reply_split(end->text, strlen(end->text), f->text_limit, f->text_unit, add_part, p);
     end->n_parts = p->n;
     free(end->first);
     end->first = p->n ? mem_dup(p->v[0].text) : NULL;

@@ -115,20 +115,22 @@ static struct verdict judge(struct channel *ch, const struct msg_in *m)
         v.context = bot && bot->context;
         return v;
     }
-    enum command command = m->edits ? COMMAND_NONE : command_parse(bot, m->text, &args);
-    v.preset = m->edits ? NULL : command_preset(bot, m->text, &args);
+    enum command command = command_parse(bot, m->text, &args);
+    v.preset = command_preset(bot, m->text, &args);
     v.command = command != COMMAND_NONE && !(v.preset && *args);
     if (v.command)
         v.for_bot = !ch->row.muted || command_is_admin(command);
     else if (v.preset)
         v.for_bot = !ch->row.muted;
     else
-        v.for_bot = was_called(ch, m, &v.skip) && !ch->row.muted && !m->edits; /* an edit is what it edits */
+        v.for_bot = was_called(ch, m, &v.skip) && !ch->row.muted;
     if (v.preset && *args)
         v.skip = (size_t)(args - m->text);
-    v.context = (bot->context || v.for_bot) && !m->edits;
-    if (m->wish && !v.command && !m->edits)
+    v.context = bot->context || v.for_bot;
+    if (m->wish && !v.command)
         judge_wish(ch, m->wish, &v);
+    if (m->edits) /* whether that is answered was decided */
+        v.command = v.for_bot = v.context = false;
     return v;
 }
 

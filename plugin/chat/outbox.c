@@ -530,15 +530,14 @@ static void on_timer(void *arg)
 }
 
 /* --- an answer that grows --- */
-bool outbox_can_edit(const struct adapter *a)
+bool outbox_can_edit(const struct adapter_facts *f)
 {
-    unsigned caps = a->ops->facts.caps;
-    return caps & ADAPTER_EDIT && !(caps & ADAPTER_STORED);
+    return f->caps & ADAPTER_EDIT && !(f->caps & ADAPTER_STORED);
 }
 
-bool outbox_can_grow(const struct adapter *a)
+bool outbox_can_grow(const struct adapter_facts *f)
 {
-    return outbox_can_edit(a) && a->ops->facts.caps & (ADAPTER_IDEMPOTENT | ADAPTER_FETCH);
+    return outbox_can_edit(f) && f->caps & (ADAPTER_IDEMPOTENT | ADAPTER_FETCH);
 }
 
 static void opened(void *arg, const struct store_out *o, bool fresh, const struct err *e)
@@ -643,6 +642,8 @@ void outbox_forget(struct chat *core, const struct adapter *a)
             p->adapter = NULL;
             p->doubt = true;
             p->state = PART_WAITING;
+            if (p->lost)
+                read_again(p);
         }
 }
 

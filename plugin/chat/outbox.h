@@ -34,8 +34,8 @@ void outbox_sent(struct chat *core, int64_t handle, const char *platform_id);
 void outbox_failed(struct chat *core, int64_t handle, const struct err *e, bool retry, int64_t retry_after_ms);
 
 /* --- an answer that grows --- */
-bool outbox_can_edit(const struct adapter *a); /* are there messages of ours, and can their text be another one? */
-bool outbox_can_grow(const struct adapter *a); /* ... and grow in sight? */
+bool outbox_can_edit(const struct adapter_facts *f); /* are there messages of ours, and can their text be another one? */
+bool outbox_can_grow(const struct adapter_facts *f); /* ... and grow in sight? */
 /* Has its row made. adopts: seq of an older answer whose message it takes over,
  * or 0. This and outbox_show() draw a number of the channel, so
  * channel_has_seq() must hold. */

@@ -63,7 +63,7 @@ static void ask_again(struct channel *ch, int64_t question, int64_t fresh_ms)
 /* --- edits --- */
 int64_t revise_fresh_ms(struct channel *ch)
 {
-    bool may = channel_bot(ch) && !ch->row.muted && ch->adapter && outbox_can_edit(ch->adapter);
+    bool may = channel_bot(ch) && !ch->row.muted && outbox_can_edit(ch->facts);
     return may ? clock_wall_ms() - EDIT_FRESH_MS : INT64_MAX;
 }
 
@@ -250,7 +250,7 @@ static void stop(struct channel *ch, int64_t lead)
 static void take_back(struct change *c)
 {
     struct channel *ch = c->ch;
-    if (!ch->adapter || !(ch->adapter->ops->facts.caps & ADAPTER_REMOVE)) {
+    if (!(ch->facts->caps & ADAPTER_REMOVE)) {
         finish_change(c);
     } else if (c->posted.answer) {
         store_take_back(c->core->env.store, ch->row.id, c->posted.answer, taken_back, c);

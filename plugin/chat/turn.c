@@ -191,8 +191,7 @@ static void ended(void *arg, const struct ending *end)
 /* The answer whose message this one takes over, where messages can be edited. */
 static int64_t adopts(const struct turn *t)
 {
-    const struct adapter *a = t->ch->adapter;
-    return t->lead->again && a && outbox_can_edit(a) ? t->supersedes : 0;
+    return t->lead->again && outbox_can_edit(t->ch->facts) ? t->supersedes : 0;
 }
 
 static struct ending *end_turn(struct turn *t, enum store_outcome outcome, const char *finish)
@@ -280,12 +279,11 @@ enum sight { SIGHT_NONE, SIGHT_STORED, SIGHT_OUTBOX };
 static enum sight sight(const struct turn *t)
 {
     const unsigned stored = ADAPTER_EDIT | ADAPTER_STORED;
-    const struct adapter *a = t->ch->adapter;
-    if (!t->bot->stream || !a)
+    if (!t->bot->stream || !channel_adapter(t->ch))
         return SIGHT_NONE;
-    if ((a->ops->facts.caps & stored) == stored)
+    if ((t->ch->facts->caps & stored) == stored)
         return SIGHT_STORED;
-    return outbox_can_grow(a) ? SIGHT_OUTBOX : SIGHT_NONE;
+    return outbox_can_grow(t->ch->facts) ? SIGHT_OUTBOX : SIGHT_NONE;
 }
 
 static bool is_seen(const struct turn *t)
@@ -366,7 +364,7 @@ static void flush(void *arg)
     if (now < t->next_edit_ms)
         timer_set(&t->timer, t->next_edit_ms - now);
     else if (show(t))
-        t->next_edit_ms = now + t->ch->adapter->ops->facts.edit_interval_ms + (int64_t)view(t)->len / EDIT_BYTES_PER_MS;
+        t->next_edit_ms = now + t->ch->facts->edit_interval_ms + (int64_t)view(t)->len / EDIT_BYTES_PER_MS;
 }
 
 void turn_kick(struct turn *t)

@@ -202,7 +202,7 @@ static const struct adapter_host HOST = { .message = host_message, .withdrawn = 
 static struct adapter *find(void *arg, const char *account)
 {
     struct chat_world *w = arg;
-    return strcmp(account, "web") == 0 ? &w->account : NULL;
+    return strcmp(account, "web") == 0 && !w->gone ? &w->account : NULL;
 }
 
 static bool online(void *arg, const struct adapter *a)

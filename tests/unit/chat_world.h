@@ -51,7 +51,7 @@ struct chat_world {
     struct chat *chat;
     struct adapter account;
     struct adapter_ops ops;
-    bool online;
+    bool online, gone;     /* gone: there is no such account */
     struct remark *remarks;
     struct event events[EVENTS_MAX];
     size_t n;

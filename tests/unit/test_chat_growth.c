@@ -291,6 +291,32 @@ static void the_account_is_away_for_a_while(void **state)
     chat_world_free(w);
 }
 
+/* As when the configuration is read again: the answer is finished while there is no such account. */
+static void the_account_is_made_anew(void **state)
+{
+    static const unsigned caps[] = { REPEATS, LOOKS, ADAPTER_EDIT };
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof(caps) / sizeof(caps[0]); i++) {
+        struct chat_world *w = growing(caps[i / 2]);
+        w->hold = i % 2;
+        say(w, "1", LONG);
+        wait_for(w, "ack", 1);
+        for (int k = 0; k < TURNS_MAX && !w->n_postings && caps[i / 2] != ADAPTER_EDIT; k++)
+            loop_turn(w->loop, true);
+        w->gone = true;
+        chat_forget(w->chat, &w->account);
+        w->hold = false;
+        settle(w);
+        w->gone = false;
+        chat_online(w->chat, &w->account);
+        deliver_all(w);
+        assert_int_equal(w->n_postings, 1);
+        assert_true(w->postings[0].done);
+        assert_true(strlen(w->postings[0].text) >= LONG_BYTES);
+        chat_world_free(w);
+    }
+}
+
 static void an_edit_that_is_refused_is_a_message(void **state)
 {
     (void)state;
@@ -332,6 +358,7 @@ int main(void)
         cmocka_unit_test(edits_keep_their_pace),
         cmocka_unit_test(the_beginning_is_refused_for_now),
         cmocka_unit_test(the_account_is_away_for_a_while),
+        cmocka_unit_test(the_account_is_made_anew),
         cmocka_unit_test(an_edit_that_is_refused_is_a_message),
         cmocka_unit_test(a_message_without_a_name_is_followed_by_another),
         cmocka_unit_test(an_answer_grows_by_edits),

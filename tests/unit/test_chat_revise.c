@@ -192,6 +192,20 @@ static void what_is_no_longer_the_newest_is_history(void **state)
     chat_world_free(w);
 }
 
+static void the_preset_of_an_edited_question_counts(void **state)
+{
+    (void)state;
+    struct chat_world *w = chat_world_new(&(struct setup){
+        .caps = EDITS, .bot = "presets = ( { name = \"poet\"; system_prompt = \"rhyme\"; } );" });
+    answered(w, "1", "#echo one", "one");
+    edit(w, "2", "1", "/poet #history");
+    wait_for(w, "ack", 2);
+    deliver_all(w);
+    assert_int_equal(w->n_postings, 1);
+    assert_non_null(strstr(w->postings[0].text, "1. system: rhyme\n2. user: #history"));
+    chat_world_free(w);
+}
+
 static void where_nothing_can_be_edited_it_is_history(void **state)
 {
     (void)state;
@@ -545,6 +559,7 @@ int main(void)
         cmocka_unit_test(what_is_made_anew_survives_a_crash),
         cmocka_unit_test(an_edit_of_what_is_made_anew),
         cmocka_unit_test(what_is_no_longer_the_newest_is_history),
+        cmocka_unit_test(the_preset_of_an_edited_question_counts),
         cmocka_unit_test(where_nothing_can_be_edited_it_is_history),
         cmocka_unit_test(nobody_edits_what_another_said),
         cmocka_unit_test(parts_come_and_go_with_the_answer),
