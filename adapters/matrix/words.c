@@ -6,8 +6,8 @@
 #include "plugin/base/utf8.h"
 
 static const char *const english[] = {
-    [WORDS_ENCRYPTED] = "This room is encrypted, and I cannot read encrypted messages yet. Please talk to me in a room "
-                        "without encryption.",
+    [WORDS_ENCRYPTED] = ("This room is encrypted, and I cannot read encrypted messages yet. "
+                         "Please talk to me in a room without encryption."),
     [WORDS_BUSY] = "Too much is waiting here, so this message was not taken. Please send it again in a moment.",
     [WORDS_NOT_INVITED] = "This bot accepts invitations only from people and rooms that its operator has allowed.",
 };
