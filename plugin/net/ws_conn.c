@@ -17,7 +17,8 @@
 struct ws_frame {
     struct ws_frame *next;
     size_t len;
-    unsigned char data[]; /* LWS_PRE bytes of room for the frame's header, then the text */
+    enum lws_write_protocol kind;
+    unsigned char data[]; /* LWS_PRE bytes of room for the frame's header, then the message */
 };
 
 /* --- life --- */
@@ -187,7 +188,7 @@ static void on_timer(void *arg)
 }
 
 /* --- out --- */
-enum err_code ws_send(struct ws *ws, const char *text, size_t len)
+static enum err_code queue_frame(struct ws *ws, const void *data, size_t len, enum lws_write_protocol kind)
 {
     struct ws_frame *f;
 
@@ -201,13 +202,24 @@ enum err_code ws_send(struct ws *ws, const char *text, size_t len)
     }
     f = mem_alloc(sizeof *f + LWS_PRE + len);
     f->len = len;
+    f->kind = kind;
     if (len > 0)
-        memcpy(f->data + LWS_PRE, text, len);
+        memcpy(f->data + LWS_PRE, data, len);
     *ws->out_end = f;
     ws->out_end = &f->next;
     ws->out_bytes += len;
     want_write(ws);
     return ERR_OK;
+}
+
+enum err_code ws_send(struct ws *ws, const char *text, size_t len)
+{
+    return queue_frame(ws, text, len, LWS_WRITE_TEXT);
+}
+
+enum err_code ws_send_binary(struct ws *ws, const void *data, size_t len)
+{
+    return queue_frame(ws, data, len, LWS_WRITE_BINARY);
 }
 
 size_t ws_queued(const struct ws *ws)
@@ -256,7 +268,7 @@ static int start_close(struct ws *ws, int code, const char *reason)
 static int write_frames(struct ws *ws)
 {
     for (int n = 0; n < BURST_FRAMES && ws->out && !lws_partial_buffered(ws->wsi); n++) {
-        if (lws_write(ws->wsi, ws->out->data + LWS_PRE, ws->out->len, LWS_WRITE_TEXT) < 0)
+        if (lws_write(ws->wsi, ws->out->data + LWS_PRE, ws->out->len, ws->out->kind) < 0)
             return -1;
         pop_frame(ws);
     }

@@ -44,7 +44,7 @@ static void on_message(void *conn, const char *data, size_t len, bool binary)
     s->last_len = len;
     snprintf(s->last, sizeof s->last, "%.*s", (int)len, data);
     if (s->echoes)
-        assert_int_equal(ws_send(s->ws, data, len), ERR_OK);
+        assert_int_equal(binary ? ws_send_binary(s->ws, data, len) : ws_send(s->ws, data, len), ERR_OK);
     if (s->closes_in_message)
         ws_close(s->ws, 4003, "heard");
     if (s->aborts_in_message)
@@ -158,6 +158,11 @@ static void test_talk(void **state)
     assert_int_equal(ws_send(us.ws, "", 0), ERR_OK);
     net_until(loop, &us.got);
     assert_int_equal(us.last_len, 0);
+    us.got = false;
+    assert_int_equal(ws_send_binary(us.ws, "\x08\xff\x00", 3), ERR_OK);
+    net_until(loop, &us.got);
+    assert_true(us.binary && them.binary);
+    assert_int_equal(us.last_len, 3);
     ws_close(us.ws, 4001, "bye");
     net_until(loop, &us.ended);
     net_until(loop, &them.ended);
