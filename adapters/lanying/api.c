@@ -1,0 +1,314 @@
+#include "adapters/lanying/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "adapters/lanying/ids.h"
+#include "adapters/lanying/lanying.h"
+#include "plugin/base/json.h"
+#include "plugin/base/log.h"
+#include "plugin/base/mem.h"
+
+#define HEADERS_MAX 6
+#define HEADER_BYTES_MAX 8192U
+#define MESSAGE_SHOWN 160 /* characters of the server's own text in an error */
+#define HTTP_OK 200
+
+struct api_call {
+    struct api_call *prev, *next;
+    struct api *api;
+    struct http_call *http; /* NULL: it could not be started */
+    struct defer unstarted;
+    struct err why;
+    bool bare, own_server;
+    enum api_as as;
+    char *what; /* "POST /token/user", for the log */
+    char *body;
+    struct buf answer;
+    api_fn *fn;
+    void *arg;
+};
+
+void ly_api_init(struct api *api, struct lanying *ly)
+{
+    *api = (struct api){ .ly = ly };
+}
+
+static void forget(void *p)
+{
+    struct api_call *c = p;
+
+    buf_free(&c->answer);
+    free(c->what);
+    free(c->body);
+    free(c);
+}
+
+void ly_api_cancel(struct api_call **call)
+{
+    struct api_call *c = *call;
+
+    *call = NULL;
+    if (!c)
+        return;
+    http_cancel(&c->http);
+    defer_cancel(&c->unstarted);
+    DL_DELETE(c->api->calls, c);
+    loop_free_later(c->api->ly->a->loop, c, forget);
+}
+
+void ly_api_fini(struct api *api)
+{
+    while (api->calls) {
+        struct api_call *c = api->calls;
+        ly_api_cancel(&c);
+    }
+}
+
+/* --- the answer --- */
+
+/* What people who set this up most often meet, in words. */
+static const char *meaning(int64_t code)
+{
+    static const struct {
+        int64_t code;
+        const char *text;
+    } known[] = {
+        { API_CODE_TOKEN_OVER, "the token is no longer valid" },
+        { 10000, "there is no such user" },
+        { 10002, "bad parameter" },
+        { API_CODE_NO_TOKEN, "the access token is missing" },
+        { API_CODE_BAD_TOKEN, "the access token is invalid" },
+        { 10010, "no permission" },
+        { 20001, "there is no such group" },
+        { 20002, "not a member of the group" },
+        { 30021, "the licence is invalid" },
+        { 30022, "the licence has expired" },
+        { 30023, "the licence's limit is exceeded" },
+        { API_CODE_NO_APP, "there is no app with this app_id" },
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].code == code)
+            return known[i].text;
+    return NULL;
+}
+
+static enum err_code kind_of(int64_t code)
+{
+    if (code == 429)
+        return ERR_RATE;
+    if (code >= 500 && code < 600)
+        return ERR_SERVER;
+    if (code == API_CODE_TOKEN_OVER || code == API_CODE_NO_TOKEN || code == API_CODE_BAD_TOKEN || code == 401)
+        return ERR_AUTH;
+    return ERR_PARAM;
+}
+
+static void judge(const struct api_call *c, struct api_answer *r, long status)
+{
+    const char *text = json_str(r->root, "message"), *known;
+
+    r->code = json_int(r->root, "code", 0);
+    if (c->bare && status == HTTP_OK)
+        return;
+    if (r->code == 0 && status != HTTP_OK)
+        err_set(&r->e, kind_of(status) == ERR_PARAM ? ERR_PROTO : kind_of(status), "%s: HTTP %ld", c->what, status);
+    else if (r->code == 0)
+        err_set(&r->e, ERR_PROTO, "%s: the answer is not one of Lanying's API", c->what);
+    else if (r->code != API_CODE_OK) {
+        known = meaning(r->code);
+        err_set(&r->e, kind_of(r->code), "%s: %s%s%.*s (code %lld)", c->what, known ? known : "refused",
+                text && *text ? ": " : "", MESSAGE_SHOWN, text ? text : "", (long long)r->code);
+    }
+}
+
+bool ly_api_unreachable(const struct api_answer *r)
+{
+    return r->e.code == ERR_NET || r->e.code == ERR_TIMEOUT || r->e.code == ERR_SERVER || r->e.code == ERR_PROTO ||
+           r->e.code == ERR_TOO_LARGE;
+}
+
+bool ly_api_token_refused(const struct api_answer *r)
+{
+    return r->code == API_CODE_TOKEN_OVER || r->code == API_CODE_NO_TOKEN || r->code == API_CODE_BAD_TOKEN;
+}
+
+static void count_failures(struct api *api, const struct api_answer *r)
+{
+    api->failures = ly_api_unreachable(r) ? api->failures + 1 : 0;
+    if (api->failures < API_FAILURES_MAX)
+        return;
+    api->failures = 0;
+    places_next_api(&api->ly->places);
+    log_info("lanying", "%s: the API server failed %d times in a row, asking %s", lanying_name(api->ly), API_FAILURES_MAX,
+             places_api(&api->ly->places));
+}
+
+static void answered(struct api_call *c, struct api_answer *r)
+{
+    struct api *api = c->api;
+    api_fn *fn = c->fn;
+    void *arg = c->arg;
+
+    if (c->own_server)
+        count_failures(api, r);
+    c->http = NULL;
+    if (c->as == API_BOT && ly_api_token_refused(r))
+        session_token_over(api->ly);
+    ly_api_cancel(&c);
+    fn(arg, r);
+}
+
+static bool on_body(void *arg, const char *data, size_t len)
+{
+    struct api_call *c = arg;
+
+    return buf_add(&c->answer, data, len) == ERR_OK;
+}
+
+static void on_done(void *arg, const struct http_reply *reply, const struct err *e)
+{
+    struct api_call *c = arg;
+    struct api_answer r = { .e = *e };
+    cJSON *root = NULL;
+
+    if (e->code == ERR_OK) {
+        root = ly_json_parse(buf_str(&c->answer), c->answer.len);
+        r.root = root;
+        judge(c, &r, reply->status);
+        r.data = r.e.code ? NULL : json_get(root, "data");
+    } else {
+        err_prefix(&r.e, "%s", c->what);
+    }
+    answered(c, &r);
+    cJSON_Delete(root);
+}
+
+static void on_unstarted(void *arg)
+{
+    struct api_call *c = arg;
+    struct api_answer r = { .e = c->why };
+
+    answered(c, &r);
+}
+
+/* --- asking --- */
+
+struct headers {
+    struct buf text[HEADERS_MAX];
+    const char *v[HEADERS_MAX + 1];
+    size_t n;
+};
+
+static void add_header(struct headers *h, const char *name, const char *value)
+{
+    struct buf *text = &h->text[h->n];
+
+    if (!value || !*value || strpbrk(value, "\r\n"))
+        return;
+    buf_init(text, HEADER_BYTES_MAX);
+    buf_addf(text, "%s: %s", name, value);
+    if (!buf_error(text))
+        h->v[h->n++] = buf_str(text);
+}
+
+static void make_headers(struct headers *h, const struct api *api, const struct api_ask *ask)
+{
+    char bot[LY_ID_BYTES];
+
+    memset(h, 0, sizeof *h);
+    add_header(h, "app_id", lanying_conf(api->ly)->app_id);
+    add_header(h, "Content-Type", "application/json");
+    if (ask->as == API_BOT)
+        add_header(h, "access-token", secret_reveal(&api->ly->session.token));
+    if (ask->as != API_ADMIN)
+        return;
+    add_header(h, "access-token", secret_reveal(&lanying_conf(api->ly)->admin_token));
+    ly_id_print(bot, api->bot);
+    if (api->bot != 0)
+        add_header(h, "user_id", bot);
+}
+
+static void free_headers(struct headers *h)
+{
+    for (size_t i = 0; i < HEADERS_MAX; i++)
+        buf_free(&h->text[i]);
+}
+
+/* Without the slashes at its end: paths begin with one. */
+static size_t trimmed(const char *base)
+{
+    size_t len = strlen(base);
+
+    while (len > 0 && base[len - 1] == '/')
+        len--;
+    return len;
+}
+
+static struct http_call *start(struct api_call *c, const struct api_ask *ask, const char *base)
+{
+    static const struct http_handler handler = { .body = on_body, .done = on_done };
+    struct headers headers;
+    struct buf url;
+    struct http_call *http;
+
+    buf_init(&url, API_PATH_BYTES_MAX);
+    buf_addf(&url, "%.*s%s", (int)trimmed(base), base, ask->path);
+    if (buf_error(&url)) {
+        err_set(&c->why, ERR_INVALID, "%s: the URL is too long", c->what);
+        return NULL;
+    }
+    make_headers(&headers, c->api, ask);
+    http = http_start(c->api->ly->a->http,
+                      &(struct http_request){
+                          .method = ask->method,
+                          .url = buf_str(&url),
+                          .headers = headers.v,
+                          .body = c->body,
+                          .body_len = c->body ? strlen(c->body) : 0,
+                          .connect_timeout_ms = API_CONNECT_MS,
+                          .first_byte_timeout_ms = API_ANSWER_MS,
+                          .idle_timeout_ms = API_ANSWER_MS,
+                          .max_response_bytes = API_ANSWER_BYTES_MAX,
+                      },
+                      &handler, c, &c->why);
+    free_headers(&headers);
+    buf_free(&url);
+    return http;
+}
+
+static char *name_of(const struct api_ask *ask)
+{
+    struct buf what;
+
+    buf_init(&what, API_PATH_BYTES_MAX);
+    buf_addf(&what, "%s %.*s", ask->method, (int)strcspn(ask->path, "?"), ask->path);
+    return buf_error(&what) ? mem_dup(ask->method) : buf_take(&what);
+}
+
+struct api_call *ly_api_start(struct api *api, const struct api_ask *ask, api_fn *fn, void *arg)
+{
+    struct api_call *c = mem_alloc(sizeof *c);
+    const char *base = ask->base ? ask->base : places_api(&api->ly->places);
+
+    c->api = api;
+    c->own_server = !ask->base;
+    c->bare = ask->bare;
+    c->as = ask->as;
+    c->what = name_of(ask);
+    c->body = mem_dup(ask->body);
+    c->fn = fn;
+    c->arg = arg;
+    buf_init(&c->answer, API_ANSWER_BYTES_MAX);
+    defer_init(&c->unstarted, api->ly->a->loop, on_unstarted, c);
+    DL_APPEND(api->calls, c);
+    if (base)
+        c->http = start(c, ask, base);
+    else
+        err_set(&c->why, ERR_NET, "%s: no API server is known", c->what);
+    if (!c->http)
+        defer_set(&c->unstarted);
+    return c;
+}
