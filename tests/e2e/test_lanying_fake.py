@@ -157,7 +157,8 @@ def test_fake(run, transport):
                 sent = await c.post(alice.uid, "Half an ", 1000)
                 again = await c.post(alice.uid, "Half an ", 1000)
                 assert sent["client_mid"] == again["client_mid"] == 1000 and "server_mid" not in again
-                await c.post(alice.uid, "answer", 1001, type=wire.OPER, operation={"type": wire.OP_APPEND, "mid": sent["server_mid"]})
+                more = {"type": wire.OPER, "operation": {"type": wire.OP_APPEND, "mid": sent["server_mid"]}}
+                await c.post(alice.uid, "answer", 1001, **more)
                 assert [s.text for s in alice.view(bot).of(bot)] == ["Half an answer"]
                 cloud.script.sends.append(wire.RATE_LIMIT_EXCEEDED)
                 assert (await c.post(alice.uid, "x", 1002))["status"]["code"] == wire.RATE_LIMIT_EXCEEDED

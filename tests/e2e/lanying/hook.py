@@ -25,12 +25,13 @@ class Hook:
     def subscribe(self, url, signature, *users):
         self.url, self.signature, self.receivers = url, signature, {u.uid for u in users}
 
-    def tell(self, user, conversation, entry):
+    def tell(self, user, _conversation, entry):
         if not self.url or user.uid not in self.receivers or entry.meta["ns"] != wire.NS_MESSAGE:
             return
         body = entry.meta["payload"]
-        if body.get("type") == wire.OPER and (body["operation"]["type"] not in OPERATIONS or entry.meta["from"]["uid"] == user.uid):
-            return
+        if body.get("type") == wire.OPER:
+            if body["operation"]["type"] not in OPERATIONS or entry.meta["from"]["uid"] == user.uid:
+                return
         dice = self.server.world.dice
         for _ in range(2 if dice.random() < self.repeat else 1):
             task = asyncio.ensure_future(self.post(entry.meta["id"], self.form(entry.meta)))
@@ -44,7 +45,9 @@ class Hook:
     def form(self, meta):
         body = meta["payload"]
         operation = body.get("operation", {}).get("type")
-        kind = OPERATIONS[operation] if body.get("type") == wire.OPER else "GROUPCHAT" if body["type"] == wire.GROUPCHAT else "CHAT"
+        kind = "GROUPCHAT" if body["type"] == wire.GROUPCHAT else "CHAT"
+        if body["type"] == wire.OPER:
+            kind = OPERATIONS[operation]
         return {"appId": self.server.world.app_id, "msgId": self.id(meta["id"]), "type": kind,
                 "ctype": wire.CTYPES[body.get("ctype", 0)], "from": {"uid": self.id(meta["from"]["uid"])},
                 "to": {"uid": self.id(meta["to"]["uid"])}, "content": body.get("content", ""), "ext": body.get("ext", ""),

@@ -14,7 +14,7 @@ EVENT = '451-["frame",{"_placeholder":true,"num":0}]'
 HEARTBEAT = bytes.fromhex("080010001800")
 LOGIN_FIRST = "you must login first"
 CLIENT_MID_MAX = 1 << 53
-CONNECTION_TRACE = 2000  # frames kept per connection
+KICK_SECONDS = 0.2  # that somebody who was kicked stays connected
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Session:
         self.frames = 0         # that the client sent
         self.outbox = asyncio.Queue()
         self.given = {}         # conversation -> how far the page goes that was given out last
-        self.pending_pulls = set()
+        self.deaf = False       # takes everything and says nothing any more
         self.closed = False
 
     # --- the transport's part ---
@@ -81,6 +81,8 @@ class Session:
         try:
             await self.opened()
             async for message in self.ws:
+                if self.deaf:
+                    continue
                 if message.type == WSMsgType.BINARY:
                     self.binary(message.data)
                 elif message.type == WSMsgType.TEXT:
@@ -93,6 +95,8 @@ class Session:
     async def write(self):
         while True:
             for message in await self.outbox.get():
+                if self.deaf:
+                    continue
                 self.server.record(self, False, message)
                 try:
                     if isinstance(message, str):
@@ -158,8 +162,10 @@ class Session:
         if command == wire.PROVISION:
             return self.provision(frame.get("payload", {}))
         if self.user is None:
-            self.complain("spoke before it logged in")
-            return self.send(command, {"status": status(wire.UNAUTHORIZED, LOGIN_FIRST)})
+            if not self.logged_in_at:
+                self.complain("spoke before it logged in")
+            mid = frame.get("payload", {}).get("meta", {}).get("id")
+            return self.send(command, {"status": status(wire.UNAUTHORIZED, LOGIN_FIRST), **({"client_mid": mid} if mid else {})})
         if command == wire.UNREAD:
             if data != HEARTBEAT:
                 self.complain(f"an UNREAD frame of other bytes: {data.hex()}")
@@ -198,12 +204,16 @@ class Session:
         self.send(wire.PROVISION, {"status": status(), "xid": {"uid": uid, "deviceSN": device.sn}})
         return self.server.changed()
 
+    def forget(self):
+        """The cloud does not know any more who this is."""
+        self.user = None
+
     def kick(self, kind=wire.KICK_BY_SAME_DEVICE):
         meta = {"id": self.world.next_mid(), "from": {"uid": 0, "deviceSN": 0}, "to": {"uid": self.user.uid},
                 "timestamp": now_ms(), "ns": wire.NS_USER_NOTICE, "payload": {"type": kind}}
         self.send(wire.SYNC, {"status": status(), "metas": [meta], "xid": {}})
-        self.user = None
-        self.later(0.2, self.close)
+        self.forget()
+        asyncio.get_running_loop().call_later(KICK_SECONDS, self.close)
 
     # --- receiving ---
     def unread(self):
@@ -212,6 +222,7 @@ class Session:
             return self.send(wire.UNREAD, {"status": status(code, "status")})
         if self.user is None:
             return None
+        self.server.heartbeats.append(time.monotonic())
         rows = [{"xid": {"uid": conversation}, "n": n,
                  "type": 0 if conversation == SYSTEM else 2 if conversation in self.world.groups else 1}
                 for conversation, n in self.world.unread(self.user, self.device)]
@@ -302,6 +313,7 @@ class Session:
                 self.server.allow_send(self.user)
             answer = self.repeat(meta, known) if known else self.post(meta, mid, to)
         except Refused as e:
+            self.server.refused.append((e.code, e.reason))
             answer = {"status": status(e.code, e.reason)}
         if self.dice.random() < self.faults.lose_ack:
             self.server.acks_lost += 1
@@ -353,7 +365,8 @@ class SocketIoSession(Session):
         server = self.server
         hello = {"sid": f"S{self.number:019}", "upgrades": [], "pingInterval": server.ping_interval_ms,
                  "pingTimeout": server.ping_timeout_ms}
-        self.outbox.put_nowait(("0" + json.dumps(hello, separators=(",", ":")),))
+        text = "0" + json.dumps(hello, separators=(",", ":"))
+        self.outbox.put_nowait((server.openings.pop(0) if server.openings else text,))
         await asyncio.sleep(self.dice.uniform(0, server.connect_delay))
         if self.frames:
             self.complain("spoke before the namespace was connected")

@@ -26,7 +26,7 @@ class Person:
         self.server, self.user = server, user
         self.uid = user.uid
 
-    def say(self, text, to, mention=(), all_of_them=False, ext=None, config=None, device=DEVICE, **more):
+    def say(self, text, to, mention=(), all_of_them=False, ext=None, config=None, device=DEVICE, time_ms=None, **more):
         """Sends to a person or group; the id that the message gets."""
         target = to.gid if hasattr(to, "gid") else to.uid
         settings = {"senderNickname": self.user.nick, **(config or {})}
@@ -37,7 +37,7 @@ class Person:
                 "config": json.dumps(settings, ensure_ascii=False), **more}
         if ext is not None:
             body["ext"] = ext if isinstance(ext, str) else json.dumps(ext, ensure_ascii=False)
-        return self.server.world.post(self.user, device, target, body)[0]
+        return self.server.world.post(self.user, device, target, body, time_ms=time_ms)[0]
 
     def operate(self, kind, mid, to, content="", **more):
         target = to.gid if hasattr(to, "gid") else to.uid
@@ -78,11 +78,14 @@ class Server:
         self.dns_path = "/v2/app_dns"
         self.ping_interval_ms, self.ping_timeout_ms = link.PING_INTERVAL_MS, link.PING_TIMEOUT_MS
         self.connect_delay = 0.01
+        self.openings = []           # what the next connections are greeted with, instead of what is right
         self.sessions = []
         self.upgrades = []           # (transport, port) of every attempt
         self.records = deque(maxlen=RECORDS_MAX)
         self.record_times = {}       # message id -> when it came
         self.notices_lost = self.sends_lost = self.acks_lost = self.repeats_dropped = 0
+        self.heartbeats = []         # when UNREAD was asked
+        self.refused = []            # (status, reason) of sends
         self.sent_in_second = {}
         self.event = asyncio.Event()
         self.runner = None
@@ -170,9 +173,11 @@ class Server:
             parsed = {name: json.loads(text) for name, text in texts.items()}
         except ValueError:
             return bad("no JSON")
+        if body.get("type") == wire.OPER:
+            kind = body.get("operation", {}).get("type", 0)
+            if kind == 0 or kind == wire.OP_READ_ACK and to in self.world.groups:
+                bad("an operation of another form")
         if body.get("type") == wire.OPER or not sender.bot:
-            if body.get("type") == wire.OPER and body.get("operation", {}).get("type", 0) == 0:
-                bad("no operation")
             return None
         if body.get("type") != (wire.GROUPCHAT if to in self.world.groups else wire.CHAT):
             bad("of the wrong type")

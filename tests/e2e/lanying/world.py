@@ -131,10 +131,9 @@ class World:
     # --- tokens ---
     def new_token(self, user):
         """A JSON Web Token by its looks; what it is worth stands in `tokens`."""
-        def part(value):
-            return base64.urlsafe_b64encode(value if isinstance(value, bytes) else json.dumps(value).encode()).rstrip(b"=").decode()
         claims = {"app": self.app_id, "sub": str(user.uid), "cluster": 0, "role": 1, "iat": int(time.time())}
-        token = ".".join((part({"alg": "HS512"}), part(claims), part(self.dice.randbytes(48))))
+        parts = (json.dumps({"alg": "HS512"}).encode(), json.dumps(claims).encode(), self.dice.randbytes(48))
+        token = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
         self.tokens[token] = (user.uid, time.time() + self.token_seconds)
         return token
 
@@ -218,9 +217,9 @@ class World:
             raise Refused(wire.FAIL, "your relation with target does not allow chat")
         return [(self.users[to], sender.uid), (sender, to)][:2 if to != sender.uid else 1]
 
-    def post(self, sender, device, to, body, online=None):
+    def post(self, sender, device, to, body, online=None, time_ms=None):
         """Sends. Returns (its id, edit time or None). online: a function from user to the serial numbers of the
-        devices that are there, and nobody else gets it."""
+        devices that are there, and nobody else gets it. time_ms: when it was, instead of now."""
         receivers = self.receivers(sender, to)
         operation = body.get("operation", {})
         edited = None
@@ -232,7 +231,7 @@ class World:
         else:
             body.pop("operation", None)
         meta = {"id": self.next_mid(), "from": {"uid": sender.uid, "deviceSN": device}, "to": {"uid": to},
-                "timestamp": now_ms(), "ns": wire.NS_MESSAGE, "payload": body}
+                "timestamp": time_ms or now_ms(), "ns": wire.NS_MESSAGE, "payload": body}
         if body.get("type") != wire.OPER:
             self.messages[meta["id"]] = Message(meta["id"], {**meta, "payload": dict(body)})
         for user, conversation in receivers:
