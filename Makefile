@@ -237,24 +237,27 @@ bench: build/warbler build/bench/floor build/bench/load ## measure, and print th
 	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run
 	@WARBLER_BIN='$(CURDIR)/build/warbler' $(PYTHON) tests/bench/matrix
 
+PAGES_7    := $(notdir $(wildcard config/*.7))
+PAGES_7_ZH := $(notdir $(wildcard config/zh_CN/*.7))
+
 # The service may write below /var/lib/warbler only, so that is where the sample keeps its data.
 install: build/warbler build/gen/warbler.conf.5 ## install below DESTDIR= and PREFIX=/usr/local
-	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(MANDIR)/man7' \
-	    '$(DESTDIR)$(MANDIR)/zh_CN/man7' '$(DESTDIR)$(DOCDIR)/examples' '$(DESTDIR)$(UNITDIR)'
+	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' \
+	    '$(DESTDIR)$(MANDIR)/man7' '$(DESTDIR)$(MANDIR)/zh_CN/man7' '$(DESTDIR)$(DOCDIR)/examples' '$(DESTDIR)$(UNITDIR)'
 	$(INSTALL) -m 755 build/warbler '$(DESTDIR)$(BINDIR)/warbler'
 	$(INSTALL) -m 644 config/warbler.1 '$(DESTDIR)$(MANDIR)/man1/warbler.1'
 	$(INSTALL) -m 644 build/gen/warbler.conf.5 '$(DESTDIR)$(MANDIR)/man5/warbler.conf.5'
-	$(INSTALL) -m 644 config/warbler-matrix.7 '$(DESTDIR)$(MANDIR)/man7/warbler-matrix.7'
-	$(INSTALL) -m 644 config/warbler-matrix.zh_CN.7 '$(DESTDIR)$(MANDIR)/zh_CN/man7/warbler-matrix.7'
-	$(INSTALL) -m 644 README.md README.zh-CN.md LICENSE '$(DESTDIR)$(DOCDIR)'
+	$(INSTALL) -m 644 $(PAGES_7:%=config/%) '$(DESTDIR)$(MANDIR)/man7'
+	$(INSTALL) -m 644 $(PAGES_7_ZH:%=config/zh_CN/%) '$(DESTDIR)$(MANDIR)/zh_CN/man7'
 	$(INSTALL) -m 644 config/examples/*.conf '$(DESTDIR)$(DOCDIR)/examples'
+	$(INSTALL) -m 644 README.md README.zh-CN.md LICENSE '$(DESTDIR)$(DOCDIR)'
 	sed 's|^#data_dir = .*|data_dir = "/var/lib/warbler";|' config/warbler.conf.example | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(DOCDIR)/warbler.conf.example'
 	$(INSTALL) -m 755 config/make-vocabulary '$(DESTDIR)$(DOCDIR)/make-vocabulary'
 	sed 's|@BINDIR@|$(BINDIR)|' config/warbler.service.in | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/warbler.service'
 
 uninstall: ## remove what install put there
 	rm -f '$(DESTDIR)$(BINDIR)/warbler' '$(DESTDIR)$(MANDIR)/man1/warbler.1' '$(DESTDIR)$(MANDIR)/man5/warbler.conf.5' \
-	    '$(DESTDIR)$(MANDIR)/man7/warbler-matrix.7' '$(DESTDIR)$(MANDIR)/zh_CN/man7/warbler-matrix.7' \
+	    $(PAGES_7:%='$(DESTDIR)$(MANDIR)/man7/%') $(PAGES_7_ZH:%='$(DESTDIR)$(MANDIR)/zh_CN/man7/%') \
 	    '$(DESTDIR)$(UNITDIR)/warbler.service'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 

@@ -2,6 +2,7 @@
 or come twice, the daemon is killed, and every question has exactly one answer.
 And what the release build takes of the machine's memory."""
 import asyncio
+import contextlib
 import os
 import random
 
@@ -14,6 +15,7 @@ PEOPLE, GROUPS = 14, 6
 QUESTIONS, CUTS, KILLS = 300, 30, 20
 SEED = int(os.environ.get("KILL_SEED", random.randrange(10**6)))
 PAUSE_SECONDS = (0.2, 1.2)  # between a login and the next misfortune
+SHARP_SECONDS = 1.5         # in which the bot should send something
 TOTAL_SECONDS = 900
 IDLE_MB, MANY_MB, MANY, AT_ONCE = 15, 20, 1000, 50
 
@@ -48,10 +50,15 @@ class Talker:
 
 
 async def misfortune(s, dice):
-    """Cuts and kills in an order of chance, each after a login."""
+    """Cuts and kills in an order of chance, each after a login; half of them when the cloud has taken something and
+    not said so, if anything is sent soon."""
     for kind in dice.sample(["cut"] * CUTS + ["kill"] * KILLS, CUTS + KILLS):
-        number = len(s.cloud.sessions)
+        number, lost = len(s.cloud.sessions), s.cloud.acks_lost
         await asyncio.sleep(dice.uniform(*PAUSE_SECONDS))
+        if dice.random() < 0.5:
+            s.cloud.script.unanswered = 1
+            with contextlib.suppress(AssertionError):
+                await s.cloud.until(lambda lost=lost: s.cloud.acks_lost > lost, SHARP_SECONDS)
         if kind == "cut":
             s.cloud.cut()
         else:
@@ -86,7 +93,7 @@ def test_storm(lanying, transport, seed):
             for seen in view.of(s.bot):
                 check_stream(seen, 1, whole=False)
         assert sum(len(t.asked) for t in talkers) == QUESTIONS
-        print(f"{s.cloud.notices_lost} notices lost, {s.cloud.repeats_dropped} repeated sends dropped, "
+        print(f"{s.cloud.notices_lost} notices lost, {s.cloud.acks_lost} acknowledgements, {s.cloud.repeats_dropped} repeated sends dropped, "
               f"{len(s.cloud.sessions)} logins")
     lanying(scenario, account=f'transport = "{transport}";', practice="delay_ms = 0; chunk_ms = 30; chunk_chars = 12;",
             cloud={"seed": seed}, seconds=TOTAL_SECONDS, log="info")

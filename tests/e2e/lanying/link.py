@@ -54,6 +54,7 @@ class Script:
     logins: list = field(default_factory=list)
     sends: list = field(default_factory=list)
     unreads: list = field(default_factory=list)
+    unanswered: int = 0  # how many of the next sends are taken without a word
 
 
 def status(code=wire.OK, reason=""):
@@ -315,6 +316,10 @@ class Session:
         except Refused as e:
             self.server.refused.append((e.code, e.reason))
             answer = {"status": status(e.code, e.reason)}
+        if self.server.script.unanswered:
+            self.server.script.unanswered -= 1
+            self.server.acks_lost += 1
+            return self.server.changed()
         if self.dice.random() < self.faults.lose_ack:
             self.server.acks_lost += 1
             return self.cut()

@@ -48,14 +48,14 @@ class Entry:
     present: set = None  # serial numbers of the devices that were online, if nobody else gets it
 
 
-@dataclass
+@dataclass(eq=False)
 class Device:
     sn: int
     guid: str
     read: dict = field(default_factory=dict)  # conversation -> how many entries of its log were given out
 
 
-@dataclass
+@dataclass(eq=False)
 class User:
     uid: int
     name: str
@@ -72,7 +72,7 @@ class User:
     sent: dict = field(default_factory=dict)     # (device, client id) -> (server id, what it was)
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
     gid: int
     name: str
