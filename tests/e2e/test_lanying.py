@@ -202,7 +202,8 @@ def test_what_is_not_for_it(lanying):
     lanying(scenario)
 
 
-@pytest.mark.parametrize("ext", ["nonsense", "[]", "7", '{"ai":7}', '{"ai":{"role":7}}', '{"ai":null}', "[" * 3000, "{}"])
+@pytest.mark.parametrize("ext", ["nonsense", "[]", "7", '{"ai":7}', '{"ai":{"role":7}}', '{"ai":null}', "[" * 3000, "{}"],
+                         ids=lambda text: text[:20])
 def test_odd_ext(lanying, ext):
     async def scenario(s):
         await s.online()
@@ -325,6 +326,25 @@ def test_faults(lanying, transport, faults):
             check_exactly_once(person.view(s.bot), s.bot, s.asked[person, s.bot])
         check_exactly_once(s.alice.view(s.group), s.bot, {**s.asked[s.alice, s.group], **s.asked[s.carol, s.group]})
     lanying(scenario, account=account(transport), cloud={"seed": 7})
+
+
+@pytest.mark.parametrize("then", ["cut", "kill"])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+def test_lost_page(lanying, known, then):
+    """The cloud counts messages as delivered that never came: they are found in the history."""
+    async def scenario(s):
+        await s.online()
+        if known:
+            await s.ask(s.alice, "#echo hello", "hello")
+        s.cloud.script.lost_pages = 1
+        mid = s.tell(s.alice, "#echo not lost", "not lost")
+        await s.cloud.until(lambda: s.cloud.pages_lost)
+        if then == "kill":
+            await s.kill()
+            await s.online()
+        assert (await s.answer(s.alice, mid)).text == "not lost"
+        check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
+    lanying(scenario)
 
 
 def test_rate_limit(lanying):

@@ -55,6 +55,7 @@ class Script:
     sends: list = field(default_factory=list)
     unreads: list = field(default_factory=list)
     unanswered: int = 0  # how many of the next sends are taken without a word
+    lost_pages: int = 0  # how many of the next pulls are counted and not answered, for the connection is cut
 
 
 def status(code=wire.OK, reason=""):
@@ -250,6 +251,12 @@ class Session:
             self.device.read[conversation] = max(read, self.device.read.get(conversation, 0))
         elif page:
             self.given[conversation] = (page[-1][0], page[-1][1].meta["id"])
+        if page and self.server.script.lost_pages:
+            self.server.script.lost_pages -= 1
+            self.server.pages_lost += 1
+            self.server.changed()
+            self.cut()
+            return
         self.send_metas([entry.meta for _, entry in page], conversation, page[-1][1].meta["id"] if more else 0)
 
     def count(self, conversation, given, key):

@@ -83,7 +83,7 @@ class Server:
         self.upgrades = []           # (transport, port) of every attempt
         self.records = deque(maxlen=RECORDS_MAX)
         self.record_times = {}       # message id -> when it came
-        self.notices_lost = self.sends_lost = self.acks_lost = self.repeats_dropped = 0
+        self.notices_lost = self.pages_lost = self.sends_lost = self.acks_lost = self.repeats_dropped = 0
         self.heartbeats = []         # when UNREAD was asked
         self.refused = []            # (status, reason) of sends
         self.sent_in_second = {}

@@ -33,7 +33,7 @@ class Seen:
 
     @property
     def ai(self):
-        return self.ext.get("ai", {})
+        return object_of(self.ext.get("ai"))
 
     @property
     def answers(self):
@@ -41,8 +41,16 @@ class Seen:
         return int(self.ai.get("request_msg_id") or 0)
 
 
+def object_of(value):
+    return value if isinstance(value, dict) else {}
+
+
 def ext_of(body):
-    return json.loads(body.get("ext") or "{}")
+    """Whatever people may write there."""
+    try:
+        return object_of(json.loads(body.get("ext") or "{}"))
+    except (ValueError, RecursionError):
+        return {}
 
 
 class View:
@@ -72,7 +80,7 @@ class View:
             self.stage(seen, "message", meta, body)
 
     def stage(self, seen, kind, meta, body):
-        seen.stages.append(Stage(kind, meta["id"], body.get("content", ""), ext_of(body).get("ai", {}),
+        seen.stages.append(Stage(kind, meta["id"], body.get("content", ""), object_of(ext_of(body).get("ai")),
                                  self.times.get(meta["id"], 0), meta))
 
     def operation(self, meta, body):
@@ -90,7 +98,7 @@ class View:
             seen.edited = body.get("edit_timestamp", 0)
             seen.text = (seen.text if kind == wire.OP_APPEND else "") + body.get("content", "")
             for name, value in ext_of(body).items():
-                seen.ext[name] = {**seen.ext.get(name, {}), **value} if isinstance(value, dict) else value
+                seen.ext[name] = {**object_of(seen.ext.get(name)), **value} if isinstance(value, dict) else value
             self.stage(seen, "append" if kind == wire.OP_APPEND else "replace", meta, body)
 
     def of(self, sender):
