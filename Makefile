@@ -4,7 +4,7 @@
 # compiles the same sources with its own flags into build/VARIANT/: all but
 # main.o goes into libwarbler.a there, which the program and every test link.
 
-ADAPTERS ?= webchat matrix
+ADAPTERS ?= webchat matrix lanying
 
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
