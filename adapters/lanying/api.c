@@ -21,7 +21,8 @@ struct api_call {
     struct http_call *http; /* NULL: it could not be started */
     struct defer unstarted;
     struct err why;
-    bool bare, own_server;
+    bool own_server;
+    uint64_t tag;
     enum api_as as;
     char *what; /* "POST /token/user", for the log */
     char *body;
@@ -111,8 +112,6 @@ static void judge(const struct api_call *c, struct api_answer *r, long status)
     const char *text = json_str(r->root, "message"), *known;
 
     r->code = json_int(r->root, "code", 0);
-    if (c->bare && status == HTTP_OK)
-        return;
     if (r->code == 0 && status != HTTP_OK)
         err_set(&r->e, kind_of(status) == ERR_PARAM ? ERR_PROTO : kind_of(status), "%s: HTTP %ld", c->what, status);
     else if (r->code == 0)
@@ -155,6 +154,7 @@ static void answered(struct api_call *c, struct api_answer *r)
     if (c->own_server)
         count_failures(api, r);
     c->http = NULL;
+    r->tag = c->tag;
     if (c->as == API_BOT && ly_api_token_refused(r))
         session_token_over(api->ly);
     ly_api_cancel(&c);
@@ -295,7 +295,7 @@ struct api_call *ly_api_start(struct api *api, const struct api_ask *ask, api_fn
 
     c->api = api;
     c->own_server = !ask->base;
-    c->bare = ask->bare;
+    c->tag = ask->tag;
     c->as = ask->as;
     c->what = name_of(ask);
     c->body = mem_dup(ask->body);

@@ -44,7 +44,7 @@ struct api_ask {
     const char *path; /* with its query */
     const char *body; /* copied; NULL: none */
     enum api_as as;
-    bool bare;        /* the answer has no envelope: any 200 will do */
+    uint64_t tag;     /* given back with the answer */
 };
 
 struct api_answer {
@@ -52,6 +52,7 @@ struct api_answer {
     int64_t code;       /* of the envelope; 0: there is none */
     const cJSON *root;  /* the envelope; borrowed; may be NULL */
     const cJSON *data;  /* NULL in case of error */
+    uint64_t tag;
 };
 typedef void api_fn(void *arg, const struct api_answer *r);
 

@@ -47,6 +47,8 @@ struct chat {
     uint64_t past_from; /* oldest message seen by looking back */
     bool past_over;     /* what comes now is known */
     int pages;
+    uint64_t past_newest, past_next; /* rest.c: the newest message seen; where the next page begins */
+    size_t unread;      /* rest.c: messages that nobody has read; 0: not known */
     struct chat *queue_prev, *queue_next;
 
     /* intake.c */

@@ -67,6 +67,7 @@ struct event {
     size_t len;
     struct ext ext;
     struct config_said config;
+    struct callback *callback; /* webhook.c: who waits until it is in the journal; NULL: nobody */
 };
 
 /* NULL with *e: malformed. Never NULL for what is only unknown: EVENT_OTHER. */

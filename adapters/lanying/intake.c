@@ -160,6 +160,13 @@ static void withdraw(struct lanying *ly, const struct chat *c, const struct even
     adapter_withdrawn(ly->a, chat, by_person(ly, c) ? sender : NULL, id, sender);
 }
 
+void ly_intake_drop(struct event *ev)
+{
+    if (ev->callback)
+        webhook_through(ev->callback);
+    event_free(ev);
+}
+
 /* The first event in line is through: in the journal, or of no use. */
 static void pop(struct lanying *ly, struct chat *c)
 {
@@ -167,7 +174,7 @@ static void pop(struct lanying *ly, struct chat *c)
 
     DL_DELETE(c->in, ev);
     chats_moved(ly, c, ev);
-    event_free(ev);
+    ly_intake_drop(ev);
 }
 
 /* False: it waits for a name. */
@@ -194,6 +201,8 @@ static void pump(struct lanying *ly, struct chat *c)
     while (c->in && !c->with_host)
         if (!offer(ly, c))
             return;
+    if (!c->in && lanying_carrier(ly)->read)
+        lanying_carrier(ly)->read(ly, c);
     if (!c->in)
         ly_sync_drained(ly, c);
 }
@@ -217,7 +226,7 @@ bool ly_intake_add(struct lanying *ly, struct chat *c, struct event *ev)
         why = "not to be listened to";
     if (why) {
         log_debug("lanying", "%s: message %" PRIu64 " is passed over: %s", lanying_name(ly), ev->id, why);
-        event_free(ev);
+        ly_intake_drop(ev);
         return false;
     }
     ly_intake_note(ly, ev->id);
@@ -262,11 +271,9 @@ void ly_intake_accepted(struct lanying *ly, const struct msg_in *m, const struct
         log_warn("lanying", "%s: message %" PRIu64 " is not taken: %s", lanying_name(ly), ev->id, e->text);
     } else {
         remember_text(ly, ev->kind == EVENT_SAID ? ev->id : ev->target, ev->text, ev->len, ev->edit_ms);
-        if (!r->duplicate || !ev->history)
+        if (!lanying_carrier(ly)->read && (!r->duplicate || !ev->history))
             acknowledge(ly, c, ev);
     }
-    if (lanying_carrier(ly)->read)
-        lanying_carrier(ly)->read(ly, c, ev->id);
     pop(ly, c);
     pump(ly, c);
 }

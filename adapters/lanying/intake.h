@@ -30,6 +30,7 @@ void ly_intake_init(struct lanying *ly);
 void ly_intake_fini(struct lanying *ly);
 /* Takes ev. False: there is nothing to wait for, it was seen before or is of no interest. */
 bool ly_intake_add(struct lanying *ly, struct chat *c, struct event *ev);
+void ly_intake_drop(struct event *ev); /* nothing is to be done about it, or was */
 bool ly_intake_seen(const struct lanying *ly, uint64_t id);
 void ly_intake_note(struct lanying *ly, uint64_t id); /* it is seen now */
 void ly_intake_accepted(struct lanying *ly, const struct msg_in *m, const struct msg_accepted *r, const struct err *e);

@@ -85,6 +85,8 @@ const struct carrier *lanying_carrier(const struct lanying *ly)
 {
     static const struct carrier *const carriers[] = {
         [MODE_WEBSOCKET] = &carrier_websocket,
+        [MODE_WEBHOOK] = &carrier_webhook,
+        [MODE_POLL] = &carrier_poll,
     };
 
     return carriers[lanying_conf(ly)->mode];
@@ -125,7 +127,8 @@ static enum err_code lanying_init(struct adapter *a, struct err *e)
     posting_init(ly);
     answers_init(ly);
     websocket_init(ly);
-    return ERR_OK;
+    rest_init(ly);
+    return webhook_init(ly, e);
 }
 
 static void lanying_start(struct adapter *a)
@@ -180,6 +183,8 @@ static void lanying_fini(struct adapter *a)
 
     if (!ly->a)
         return;
+    webhook_fini(ly);
+    rest_fini(ly);
     websocket_fini(ly);
     answers_fini(ly);
     posting_fini(ly);

@@ -74,6 +74,8 @@ struct lanying {
         struct timer timer;
         int64_t asked_ms, heard_ms;
     } beat; /* websocket.c */
+    struct timer poll;          /* rest.c */
+    struct callback *callbacks; /* webhook.c */
 };
 
 static inline const struct lanying_conf *lanying_conf(const struct lanying *ly)
@@ -101,7 +103,8 @@ struct carrier {
     void (*pull)(struct lanying *ly, struct chat *c, uint64_t key); /* NULL: this way knows only the past */
     void (*look)(struct lanying *ly, struct chat *c, uint64_t from);
     void (*transmit)(struct lanying *ly, struct parcel *p); /* posting_answered() follows, or the connection breaks */
-    void (*read)(struct lanying *ly, const struct chat *c, uint64_t mid); /* all up to it is on disk; may be NULL */
+    /* All that was found in a conversation is on disk. NULL: read receipts do, as for people. */
+    void (*read)(struct lanying *ly, struct chat *c);
 };
 extern const struct carrier carrier_websocket, carrier_webhook, carrier_poll;
 
@@ -110,5 +113,10 @@ const struct carrier *lanying_carrier(const struct lanying *ly);
 void websocket_init(struct lanying *ly);
 void websocket_fini(struct lanying *ly);
 void websocket_frame(struct lanying *ly, const struct ly_frame *frame); /* while online */
+void rest_init(struct lanying *ly);
+void rest_fini(struct lanying *ly);
+enum err_code webhook_init(struct lanying *ly, struct err *e);
+void webhook_fini(struct lanying *ly);
+void webhook_through(struct callback *cb); /* its event is in the journal, or of no interest */
 
 #endif

@@ -237,7 +237,7 @@ void ly_sync_event(struct lanying *ly, struct event *ev)
     if (ev->kind == EVENT_GROUP || ev->kind == EVENT_ROSTER || ev->kind == EVENT_USER) {
         notice_take(ly, ev);
     } else if (id == 0 || id == bot) {
-        event_free(ev);
+        ly_intake_drop(ev);
     } else {
         c = chats_get(ly, id, ev->group);
         if (ev->from == bot)
@@ -259,6 +259,7 @@ void ly_sync_unread(struct lanying *ly, uint64_t chat, bool group, int64_t n)
         c->late = n > max_messages(ly) ? n - max_messages(ly) : 0;
     }
     c->pull_due = true;
+    c->unread = (size_t)n;
     enqueue_if_free(ly, c);
 }
 
@@ -288,7 +289,7 @@ void ly_sync_look(struct lanying *ly, struct chat *c)
 static bool reaches_known(const struct lanying *ly, const struct chat *c, const struct event *ev)
 {
     if (c->at == 0)
-        return ev->from == ly->session.uid || too_old(ly, ev->time_ms);
+        return ev->from == ly->session.uid || too_old(ly, ev->time_ms) || (c->unread > 0 && c->n_past >= c->unread);
     return ev->id == c->at || (ev->time_ms > 0 && ev->time_ms + CLOCK_SLACK_MS < c->at_ms);
 }
 
