@@ -232,6 +232,58 @@ def test_mentions(lanying):
     lanying(scenario, bot='trigger = ("direct", "mention");')
 
 
+def test_mention_of_everybody(lanying):
+    """Counts if the account says so."""
+    async def scenario(s):
+        await s.online()
+        mid = s.tell(s.alice, "@all #echo for me, too", "for me, too", to=s.group, all_of_them=True)
+        await s.answer(s.alice, mid, s.group)
+        check_exactly_once(s.alice.view(s.group), s.bot, s.asked[s.alice, s.group])
+    lanying(scenario, account="mention_all = true;")
+
+
+@pytest.mark.parametrize("lists, heard", [
+    ("users = { deny = ( \"{carol}\" ); };", {"alice", "alice-group"}),
+    ("users = { allow = ( \"{carol}\" ); };", {"carol"}),
+    ("groups = { deny = ( \"{group}\" ); };", {"alice", "carol"}),
+    ("groups = { allow = ( \"77*\" ); }; users = { allow = ( \"*\" ); deny = ( \"{alice}\" ); };", {"carol"}),
+], ids=str)
+def test_allow_and_deny(lanying, lists, heard):
+    """Whom it does not hear, it neither answers nor remembers."""
+    async def scenario(s):
+        for name, value in (("alice", s.alice.uid), ("carol", s.carol.uid), ("group", s.group.gid)):
+            s.lists = getattr(s, "lists", lists).replace("{" + name + "}", str(value))
+        s.daemon.configure(account=s.lists)
+        await s.online()
+        asked = {"alice": (s.alice, s.bot, {}), "carol": (s.carol, s.bot, {}),
+                 "alice-group": (s.alice, s.group, {"mention": [s.bot]})}
+        mids = {name: s.tell(person, "@bot #echo heard", "heard", to=to, **more) for name, (person, to, more) in asked.items()}
+        for name in heard:
+            person, to, _ = asked[name]
+            assert (await s.answer(person, mids[name], to)).text == "heard"
+        await s.drop()
+        for name, (person, to, _) in asked.items():
+            assert bool(s.answers(person, mids[name], to)) == (name in heard), name
+        assert not [mid for mid, who in s.carol.view(s.bot).acks if "carol" not in heard]
+    lanying(scenario)
+
+
+def test_context_of_mentions(lanying):
+    """Everybody in a group may have a conversation of their own."""
+    async def scenario(s):
+        await s.online()
+        s.carol.say("My cat is called Minka.", s.group)
+        mid = s.tell(s.carol, "@bot #echo My dog is called Rex.", to=s.group, mention=[s.bot])
+        await s.answer(s.carol, mid, s.group)
+        mid = s.tell(s.alice, "@bot #history", to=s.group, mention=[s.bot])
+        heard = (await s.answer(s.alice, mid, s.group)).text
+        assert "Minka" not in heard and "Rex" not in heard, heard
+        mid = s.tell(s.carol, "@bot #history", to=s.group, mention=[s.bot])
+        heard = (await s.answer(s.carol, mid, s.group)).text
+        assert "Minka" not in heard and "Rex" in heard, heard
+    lanying(scenario, account='group_context = "mention";', bot="context = true;")
+
+
 @both
 def test_splitting(lanying, transport):
     """Each part is a message of its own; only the last one is streamed."""

@@ -93,8 +93,8 @@ def test_storm(lanying, transport, seed):
             for seen in view.of(s.bot):
                 check_stream(seen, 1, whole=False)
         assert sum(len(t.asked) for t in talkers) == QUESTIONS
-        print(f"{s.cloud.notices_lost} notices lost, {s.cloud.acks_lost} acknowledgements, {s.cloud.repeats_dropped} repeated sends dropped, "
-              f"{len(s.cloud.sessions)} logins")
+        print(f"{len(s.cloud.sessions)} logins; lost: {s.cloud.notices_lost} notices, {s.cloud.acks_lost} acknowledgements; "
+              f"dropped: {s.cloud.repeats_dropped} repeated sends")
     lanying(scenario, account=f'transport = "{transport}";', practice="delay_ms = 0; chunk_ms = 30; chunk_chars = 12;",
             cloud={"seed": seed}, seconds=TOTAL_SECONDS, log="info")
 
