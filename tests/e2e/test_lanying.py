@@ -55,7 +55,7 @@ def test_group(lanying, transport):
     async def scenario(s):
         await s.online()
         s.carol.say("My cat is called Minka.", s.group)
-        s.alice.say("@all #echo not for the bot alone", s.group, all_of_them=True)
+        s.alice.say("@all not for the bot alone", s.group, all_of_them=True)
         mid = s.tell(s.alice, "@bot #echo I heard you", "I heard you", to=s.group, mention=[s.bot])
         await s.answer(s.alice, mid, s.group)
         mid = s.tell(s.carol, "@bot\u2005#history", to=s.group, mention=[s.bot])
@@ -218,13 +218,13 @@ def test_mentions(lanying):
     """Who is mentioned stands in config, as numbers or as texts."""
     async def scenario(s):
         await s.online()
-        silent = [s.alice.say("@bot #echo 1", s.group),
-                  s.alice.say("@carol #echo 2", s.group, mention=[s.carol]),
-                  s.alice.say("@all #echo 3", s.group, all_of_them=True),
-                  s.alice.say("#echo 4", s.group, config={"mentionList": [s.bot.uid + 1, "x", None, {}]}),
-                  s.alice.say("#echo 5", s.group, config={"mentionList": "no list"})]
+        silent = [s.alice.say("@bot one", s.group),
+                  s.alice.say("@carol two", s.group, mention=[s.carol]),
+                  s.alice.say("@all three", s.group, all_of_them=True),
+                  s.alice.say("four", s.group, config={"mentionList": [s.bot.uid + 1, "x", None, {}]}),
+                  s.alice.say("five", s.group, config={"mentionList": "no list"})]
         answered = [s.alice.say("@bot #echo 6", s.group, config={"mentionList": [s.carol.uid, str(s.bot.uid)]}),
-                    s.alice.say("@bot #echo 7", s.group, config={"mention_list": [s.bot.uid], "mentionList": []}),
+                    s.alice.say("@bot #echo 7", s.group, config={"mention_list": [s.bot.uid], "mentionList": None}),
                     s.alice.say("@bot @carol\u3000#echo 8", s.group, mention=[s.bot, s.carol])]
         for mid, text in zip(answered, "678"):
             assert (await s.answer(s.alice, mid, s.group)).text == text

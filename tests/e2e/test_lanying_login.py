@@ -301,7 +301,7 @@ def test_ping(lanying, transport):
 
 @pytest.mark.parametrize("wrong, says", [
     ("app", "app"), ("password", "password"), ("name", "name|user"), ("frozen", "frozen"), ("host", "reach|refused|connect"),
-    ("banned", "banned"), ("transports", "WebSocket|transport|connect|404"), ("html", "JSON|understand|answer"),
+    ("banned", "banned"), ("transports", "WebSocket|transport|upgrade"), ("html", "JSON|understand|answer"),
 ])
 def test_ping_says_what_is_wrong(lanying, wrong, says):
     async def scenario(s):

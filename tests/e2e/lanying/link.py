@@ -71,6 +71,7 @@ class Session:
         self.user = self.device = None
         self.begun = time.monotonic()
         self.logged_in_at = 0
+        self.knows = False      # the client has read that it is logged in, for it asked what is new
         self.frames = 0         # that the client sent
         self.outbox = asyncio.Queue()
         self.given = {}         # conversation -> how far the page goes that was given out last
@@ -169,6 +170,7 @@ class Session:
             mid = frame.get("payload", {}).get("meta", {}).get("id")
             return self.send(command, {"status": status(wire.UNAUTHORIZED, LOGIN_FIRST), **({"client_mid": mid} if mid else {})})
         if command == wire.UNREAD:
+            self.knows = True
             if data != HEARTBEAT:
                 self.complain(f"an UNREAD frame of other bytes: {data.hex()}")
             return self.later(self.faults.delay_answer, self.unread)

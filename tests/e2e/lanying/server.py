@@ -27,12 +27,13 @@ class Person:
         self.uid = user.uid
 
     def say(self, text, to, mention=(), all_of_them=False, ext=None, config=None, device=DEVICE, time_ms=None, **more):
-        """Sends to a person or group; the id that the message gets."""
+        """Sends to a person or group; the id that the message gets. Members of config that are None are left out."""
         target = to.gid if hasattr(to, "gid") else to.uid
         settings = {"senderNickname": self.user.nick, **(config or {})}
         if target in self.server.world.groups:
             settings = {"mentionAll": all_of_them, "mentionList": [p.uid for p in mention], "mentionedMessage": "",
                         "pushMessage": "", **settings}
+        settings = {name: value for name, value in settings.items() if value is not None}
         body = {"type": wire.GROUPCHAT if target in self.server.world.groups else wire.CHAT, "content": text,
                 "config": json.dumps(settings, ensure_ascii=False), **more}
         if ext is not None:
@@ -205,8 +206,8 @@ class Server:
         return found
 
     async def login(self, user, seconds=EVENT_SECONDS, after=0):
-        """Waits for a session of the user that is logged in, later than that number."""
-        return await self.until(lambda: next((s for s in self.sessions_of(user) if s.number > after), None), seconds,
+        """Waits for a session of the user, later than that number, whose client knows that it is logged in."""
+        return await self.until(lambda: next((s for s in self.sessions_of(user) if s.number > after and s.knows), None), seconds,
                                 f"a login of {user.name}")
 
     def cut(self):
