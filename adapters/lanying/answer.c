@@ -1,5 +1,6 @@
 #include "adapters/lanying/answer.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 #define TEXT_BYTES_MAX (1024U * 1024) /* the host's own limit is far below */
 #define EXT_OUT_BYTES_MAX 8192U
 #define KEY_BYTES_MAX 512U
+#define OWN_ID 'c' /* before a client id that stands for a message */
+#define PLATFORM_ID_BYTES (LY_ID_BYTES + 1)
+#define LOOK_AGAIN_MS 250
 
 /* The platform does not deliver the answer's own text; people still deserve a word. */
 static const char censored[] = "(这条回答未能通过平台的内容审核。The platform's content check did not let this answer through.)";
@@ -31,6 +35,7 @@ struct answer {
     bool shown_known;
     struct buf posted;  /* as they will, when the post is through */
     struct parcel *post;
+    bool removed;       /* it is to be taken back */
     bool parts;         /* shown in parts */
     bool no_parts;      /* a part was refused: nothing more before the end */
     bool over;          /* the post under way is the last */
@@ -45,6 +50,7 @@ struct answer {
 };
 
 static void step(struct answer *a);
+static void on_posted(void *arg, const struct parcel_result *r);
 
 /* --- life --- */
 
@@ -115,15 +121,25 @@ void answers_fini(struct lanying *ly)
 
 /* --- the host hears --- */
 
+/* What the host knows the message by: the server's id, or before it is known,
+ * and in its place ever after, our own. */
+static void print_platform_id(const struct answer *a, char out[PLATFORM_ID_BYTES])
+{
+    if (a->mid != 0)
+        snprintf(out, PLATFORM_ID_BYTES, "%" PRIu64, a->mid);
+    else
+        snprintf(out, PLATFORM_ID_BYTES, "%c%" PRIu64, OWN_ID, a->client_id);
+}
+
 static void tell_sent(struct answer *a, int64_t *handle)
 {
-    char mid[LY_ID_BYTES];
+    char id[PLATFORM_ID_BYTES];
     int64_t told = *handle;
 
     *handle = 0;
-    ly_id_print(mid, a->mid);
+    print_platform_id(a, id);
     if (told != 0)
-        adapter_sent(a->ly->a, told, a->mid ? mid : NULL);
+        adapter_sent(a->ly->a, told, id);
 }
 
 static void tell_failed(struct answer *a, const struct err *e, bool retry)
@@ -148,8 +164,6 @@ static void finish(struct answer *a)
 }
 
 /* --- posting --- */
-
-static void on_posted(void *arg, const struct parcel_result *r);
 
 static void put_ext(const struct answer *a, struct buf *ext)
 {
@@ -265,13 +279,34 @@ static void go_on(struct answer *a)
     }
 }
 
+static void take_back(struct answer *a)
+{
+    const struct outgoing o = { .deed = DEED_RECALL, .chat = a->chat, .group = a->group, .mid = a->mid };
+    struct chat *c = chats_find(a->ly, a->chat);
+
+    if (a->mid == 0)
+        a->mid = posting_known(a->ly, a->client_id);
+    a->over = true;
+    if (a->mid != 0) {
+        a->post = posting_add(a->ly, &o, on_posted, a);
+    } else if (c && c->doubt) { /* from an earlier run: it may be there */
+        ly_sync_look(a->ly, c);
+        timer_set(&a->timer, LOOK_AGAIN_MS);
+    } else {
+        finish(a);
+    }
+}
+
 /* What is to be done next, if nothing is under way. */
 static void step(struct answer *a)
 {
     timer_cancel(&a->timer);
+    tell_sent(a, &a->part_handle);
     if (a->post)
         return;
-    if (a->mid == 0)
+    if (a->removed)
+        take_back(a);
+    else if (a->mid == 0)
         say(a);
     else
         go_on(a);
@@ -326,21 +361,29 @@ static void on_posted(void *arg, const struct parcel_result *r)
         refused(a, r);
         return;
     }
+    if (a->removed && a->over && said_before) {
+        finish(a);
+        return;
+    }
     if (!said_before)
         a->mid = r->server_mid;
     a->next_ms = clock_mono_ms() + ANSWER_STEP_MS;
     a->shown_known = !r->found;
     buf_reset(&a->shown);
     buf_add(&a->shown, a->posted.data, a->posted.len);
+    if (a->removed) {
+        a->over = false;
+        step(a);
+        return;
+    }
     if (a->over && (said_before || a->mid == 0 || is_complete_there(a, r))) {
         finish(a);
         return;
     }
     a->over = false;
+    a->parts |= r->found != NULL;
     if (a->mid == 0) /* the server knows the beginning of it, and nobody can tell as what */
         a->no_parts = true;
-    else
-        tell_sent(a, &a->part_handle);
     step(a);
 }
 
@@ -367,9 +410,7 @@ static void take(struct answer *a, const struct msg_out *m)
         a->handle = m->handle;
     else if (m->handle != 0)
         a->part_handle = m->handle;
-    /* A down-call: what is to be told is told from the loop. */
-    if (!a->post)
-        timer_set(&a->timer, 0);
+    timer_set(&a->timer, 0); /* a down-call: what is to be told is told from the loop */
 }
 
 void answer_say(struct lanying *ly, const struct msg_out *m)
@@ -379,50 +420,35 @@ void answer_say(struct lanying *ly, const struct msg_out *m)
     take(a ? a : answer_new(ly, m), m);
 }
 
+/* A message that another run, or an earlier answer, left there. */
+static struct answer *answer_there(struct lanying *ly, const struct msg_out *m)
+{
+    struct answer *a = answer_new(ly, m);
+    const char *id = m->platform_id;
+    struct chat *c = chats_find(ly, a->chat);
+
+    if (!ly_id_parse(id, &a->mid) && id && id[0] == OWN_ID && ly_id_parse(id + 1, &a->client_id) &&
+        posting_known(ly, a->client_id) == 0 && c)
+        c->doubt = true;
+    return a;
+}
+
 void answer_edit(struct lanying *ly, const struct msg_out *m)
 {
     struct answer *a = find(ly, m);
-    uint64_t mid;
 
-    if (!a) {
-        a = answer_new(ly, m);
-        if (ly_id_parse(m->platform_id, &mid))
-            a->mid = mid;
-    }
-    take(a, m);
-}
-
-/* --- taking back --- */
-
-struct removal {
-    struct lanying *ly;
-    int64_t handle;
-    uint64_t mid;
-};
-
-static void on_removed(void *arg, const struct parcel_result *r)
-{
-    struct removal *removal = arg;
-    char mid[LY_ID_BYTES];
-
-    ly_id_print(mid, removal->mid);
-    if (failed(&r->e))
-        adapter_send_failed(removal->ly->a, removal->handle, &r->e, r->code == LY_CODE_UNKNOWN, 0);
-    else
-        adapter_sent(removal->ly->a, removal->handle, mid);
-    free(removal);
+    if (!a && m->handle == 0) /* a part of what is over */
+        return;
+    take(a ? a : answer_there(ly, m), m);
 }
 
 void answer_remove(struct lanying *ly, const struct msg_out *m)
 {
-    struct removal *removal = mem_alloc(sizeof *removal);
-    struct outgoing o = { .deed = DEED_RECALL };
+    struct answer *a = find(ly, m);
 
-    removal->ly = ly;
-    removal->handle = m->handle;
-    ly_id_parse(m->platform_id, &removal->mid);
-    ly_id_parse(m->chat, &o.chat);
-    o.group = chats_is_group(ly, o.chat);
-    o.mid = removal->mid;
-    posting_add(ly, &o, on_removed, removal);
+    if (!a)
+        a = answer_there(ly, m);
+    a->removed = true;
+    a->handle = m->handle;
+    timer_set(&a->timer, 0);
 }

@@ -22,7 +22,11 @@ struct api_call {
     struct defer unstarted;
     struct err why;
     bool own_server;
+    bool parked;    /* until there is a new token */
+    bool once_more; /* it was */
+    int64_t token_at_ms; /* of the token that it carried */
     uint64_t tag;
+    char *method, *path;
     enum api_as as;
     char *what; /* "POST /token/user", for the log */
     char *body;
@@ -42,6 +46,8 @@ static void forget(void *p)
 
     buf_free(&c->answer);
     free(c->what);
+    free(c->method);
+    free(c->path);
     free(c->body);
     free(c);
 }
@@ -147,18 +153,33 @@ static void count_failures(struct api *api, const struct api_answer *r)
 
 static void answered(struct api_call *c, struct api_answer *r)
 {
-    struct api *api = c->api;
     api_fn *fn = c->fn;
     void *arg = c->arg;
 
-    if (c->own_server)
-        count_failures(api, r);
     c->http = NULL;
     r->tag = c->tag;
-    if (c->as == API_BOT && ly_api_token_refused(r))
-        session_token_over(api->ly);
     ly_api_cancel(&c);
     fn(arg, r);
+}
+
+static void try(struct api_call *c, const char *base);
+
+/* True: the call waits for a new token. */
+static bool park(struct api_call *c, const struct api_answer *r)
+{
+    struct lanying *ly = c->api->ly;
+
+    if (c->as != API_BOT || !ly_api_token_refused(r) || c->once_more)
+        return false;
+    c->http = NULL;
+    c->once_more = true;
+    buf_reset(&c->answer);
+    if (c->token_at_ms != ly->session.token_at_ms) { /* others met with it before */
+        try(c, places_api(&ly->places));
+        return true;
+    }
+    c->parked = session_token_over(ly);
+    return c->parked;
 }
 
 static bool on_body(void *arg, const char *data, size_t len)
@@ -182,7 +203,10 @@ static void on_done(void *arg, const struct http_reply *reply, const struct err 
     } else {
         err_prefix(&r.e, "%s", c->what);
     }
-    answered(c, &r);
+    if (c->own_server)
+        count_failures(c->api, &r);
+    if (!park(c, &r))
+        answered(c, &r);
     cJSON_Delete(root);
 }
 
@@ -214,16 +238,16 @@ static void add_header(struct headers *h, const char *name, const char *value)
         h->v[h->n++] = buf_str(text);
 }
 
-static void make_headers(struct headers *h, const struct api *api, const struct api_ask *ask)
+static void make_headers(struct headers *h, const struct api *api, enum api_as as)
 {
     char bot[LY_ID_BYTES];
 
     memset(h, 0, sizeof *h);
     add_header(h, "app_id", lanying_conf(api->ly)->app_id);
     add_header(h, "Content-Type", "application/json");
-    if (ask->as == API_BOT)
+    if (as == API_BOT)
         add_header(h, "access-token", secret_reveal(&api->ly->session.token));
-    if (ask->as != API_ADMIN)
+    if (as != API_ADMIN)
         return;
     add_header(h, "access-token", secret_reveal(&lanying_conf(api->ly)->admin_token));
     ly_id_print(bot, api->bot);
@@ -247,23 +271,19 @@ static size_t trimmed(const char *base)
     return len;
 }
 
-static struct http_call *start(struct api_call *c, const struct api_ask *ask, const char *base)
+static void start(struct api_call *c, const char *base)
 {
     static const struct http_handler handler = { .body = on_body, .done = on_done };
     struct headers headers;
     struct buf url;
-    struct http_call *http;
 
     buf_init(&url, API_PATH_BYTES_MAX);
-    buf_addf(&url, "%.*s%s", (int)trimmed(base), base, ask->path);
-    if (buf_error(&url)) {
-        err_set(&c->why, ERR_INVALID, "%s: the URL is too long", c->what);
-        return NULL;
-    }
-    make_headers(&headers, c->api, ask);
-    http = http_start(c->api->ly->a->http,
+    buf_addf(&url, "%.*s%s", (int)trimmed(base), base, c->path);
+    make_headers(&headers, c->api, c->as);
+    c->token_at_ms = c->api->ly->session.token_at_ms;
+    c->http = http_start(c->api->ly->a->http,
                       &(struct http_request){
-                          .method = ask->method,
+                          .method = c->method,
                           .url = buf_str(&url),
                           .headers = headers.v,
                           .body = c->body,
@@ -276,7 +296,34 @@ static struct http_call *start(struct api_call *c, const struct api_ask *ask, co
                       &handler, c, &c->why);
     free_headers(&headers);
     buf_free(&url);
-    return http;
+}
+
+/* Without an address, or with one that is none, the answer follows all the same. */
+static void try(struct api_call *c, const char *base)
+{
+    c->parked = false;
+    if (base)
+        start(c, base);
+    else
+        err_set(&c->why, ERR_NET, "%s: no API server is known", c->what);
+    if (!c->http)
+        defer_set(&c->unstarted);
+}
+
+void ly_api_token_renewed(struct api *api, const struct err *e)
+{
+    struct api_call *c;
+
+    DL_FOREACH(api->calls, c) {
+        if (!c->parked)
+            continue;
+        c->parked = false;
+        c->why = *e;
+        if (e->code == ERR_OK)
+            try(c, places_api(&api->ly->places));
+        else
+            defer_set(&c->unstarted);
+    }
 }
 
 static char *name_of(const struct api_ask *ask)
@@ -291,24 +338,20 @@ static char *name_of(const struct api_ask *ask)
 struct api_call *ly_api_start(struct api *api, const struct api_ask *ask, api_fn *fn, void *arg)
 {
     struct api_call *c = mem_alloc(sizeof *c);
-    const char *base = ask->base ? ask->base : places_api(&api->ly->places);
 
     c->api = api;
     c->own_server = !ask->base;
     c->tag = ask->tag;
     c->as = ask->as;
     c->what = name_of(ask);
+    c->method = mem_dup(ask->method);
+    c->path = mem_dup(ask->path);
     c->body = mem_dup(ask->body);
     c->fn = fn;
     c->arg = arg;
     buf_init(&c->answer, API_ANSWER_BYTES_MAX);
     defer_init(&c->unstarted, api->ly->a->loop, on_unstarted, c);
     DL_APPEND(api->calls, c);
-    if (base)
-        c->http = start(c, ask, base);
-    else
-        err_set(&c->why, ERR_NET, "%s: no API server is known", c->what);
-    if (!c->http)
-        defer_set(&c->unstarted);
+    try(c, ask->base ? ask->base : places_api(&api->ly->places));
     return c;
 }

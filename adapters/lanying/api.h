@@ -26,7 +26,7 @@ enum { /* codes in the envelope; business errors come with HTTP status 200 */
     API_CODE_NO_APP = 40000,
 };
 
-enum api_as { API_ANYONE, API_BOT, API_ADMIN }; /* API_BOT: session_token_over() hears of a token that is refused */
+enum api_as { API_ANYONE, API_BOT, API_ADMIN }; /* API_BOT: a call whose token is over goes again with a new one */
 
 struct lanying;
 struct api_call;
@@ -60,6 +60,7 @@ void ly_api_init(struct api *api, struct lanying *ly);
 void ly_api_fini(struct api *api); /* cancels what runs */
 /* Returns a handle that is valid until fn was called. */
 struct api_call *ly_api_start(struct api *api, const struct api_ask *ask, api_fn *fn, void *arg);
+void ly_api_token_renewed(struct api *api, const struct err *e); /* or could not be */
 void ly_api_cancel(struct api_call **call); /* NULL-safe */
 
 bool ly_api_unreachable(const struct api_answer *r); /* another server may know better */

@@ -134,6 +134,23 @@ static struct own *own_add(struct lanying *ly, uint64_t client_id)
     return own;
 }
 
+uint64_t posting_known(struct lanying *ly, uint64_t client_id)
+{
+    const struct own *own = own_find(ly, client_id);
+
+    return own ? own->mid : 0;
+}
+
+static void remember(struct lanying *ly, uint64_t client_id, uint64_t mid, uint64_t hash)
+{
+    struct own *own = own_find(ly, client_id);
+
+    if (!own)
+        own = own_add(ly, client_id);
+    own->mid = mid;
+    own->text_hash = hash;
+}
+
 static void complete_found(struct lanying *ly, struct parcel *p, const struct own *own)
 {
     complete(ly, p, &(struct parcel_result){ .server_mid = own->mid, .found = own });
@@ -141,19 +158,14 @@ static void complete_found(struct lanying *ly, struct parcel *p, const struct ow
 
 void posting_found(struct lanying *ly, const struct event *ev)
 {
-    struct own *own;
     struct parcel *p;
 
     if (ev->kind != EVENT_SAID || ev->ext.client_id == 0)
         return;
-    own = own_find(ly, ev->ext.client_id);
-    if (!own)
-        own = own_add(ly, ev->ext.client_id);
-    own->mid = ev->id;
-    own->text_hash = text_hash(ev->text, ev->len);
+    remember(ly, ev->ext.client_id, ev->id, text_hash(ev->text, ev->len));
     p = posting_find(ly, ev->ext.client_id);
     if (p && p->o.deed == DEED_SAY && (!p->sent || p->repeat))
-        complete_found(ly, p, own);
+        complete_found(ly, p, own_find(ly, ev->ext.client_id));
 }
 
 /* A post that the server knows, but did not say as what, is not in what was looked at. */
@@ -355,6 +367,8 @@ static void confirm(struct lanying *ly, struct parcel *p, uint64_t server_mid)
         ly_sync_look(ly, c);
         return;
     }
+    if (p->o.deed == DEED_SAY && server_mid != 0)
+        remember(ly, p->o.id, server_mid, text_hash(p->o.text.p, p->o.text.len));
     complete(ly, p, &(struct parcel_result){ .server_mid = server_mid });
 }
 

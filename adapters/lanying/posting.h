@@ -77,6 +77,7 @@ void posting_give_up(struct parcel **p); /* NULL-safe: nobody waits any more, bu
 /* The id for a transaction of the host's: the same whenever it is asked for,
  * and at least 2^52, where fresh ones never are. */
 uint64_t posting_id_of(const struct lanying *ly, const char *txn);
+uint64_t posting_known(struct lanying *ly, uint64_t client_id); /* what the server calls it; 0: not known here */
 uint64_t text_hash(const char *text, size_t len);
 
 /* From a carrier: the server's answer to a post, enum ly_code. */

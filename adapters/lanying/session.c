@@ -507,13 +507,18 @@ static void on_renewed(void *arg, const struct api_answer *r)
     struct lanying *ly = arg;
     struct session *s = &ly->session;
 
+    struct err e = r->e;
+
     s->call = NULL;
-    if (failed(&r->e) || !has_token(r->data)) {
-        log_warn("lanying", "%s: the token cannot be renewed: %s", lanying_name(ly), r->e.text);
-        if (ly_api_unreachable(r))
+    if (!failed(&e) && !has_token(r->data))
+        err_set(&e, ERR_PROTO, "the answer holds no token");
+    if (failed(&e)) {
+        log_warn("lanying", "%s: the token cannot be renewed: %s", lanying_name(ly), e.text);
+        ly_api_token_renewed(&ly->api, &e);
+        if (ly_api_unreachable(r) || e.code == ERR_PROTO)
             timer_set(&s->renewal, POSTING_PAUSE_MAX_MS);
         else
-            entry_refused(ly, &r->e);
+            entry_refused(ly, &e);
         return;
     }
     take_token(ly, r->data);
@@ -521,6 +526,7 @@ static void on_renewed(void *arg, const struct api_answer *r)
     timer_cancel(&s->renewal);
     if (s->token_end_ms)
         timer_set(&s->renewal, renewal_ms(s));
+    ly_api_token_renewed(&ly->api, &r->e);
     posting_pump(ly);
 }
 
@@ -532,9 +538,10 @@ static void renew(void *arg)
         ly->session.call = ask_token(ly, on_renewed);
 }
 
-void session_token_over(struct lanying *ly)
+bool session_token_over(struct lanying *ly)
 {
     renew(ly);
+    return session_online(&ly->session) && ly->session.call;
 }
 
 /* --- the guid goes to disk before the server hears of it --- */

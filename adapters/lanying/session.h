@@ -72,8 +72,8 @@ static inline bool session_online(const struct session *s)
     return s->state == SESSION_ONLINE;
 }
 
-/* A call showed that the token is not valid any more. */
-void session_token_over(struct lanying *ly);
+/* A call showed that the token is not valid any more. True: ly_api_token_renewed() follows. */
+bool session_token_over(struct lanying *ly);
 /* From the loop only. The connection is of no more use; retry: the host tries again. */
 void session_down(struct lanying *ly, const struct err *e, bool retry);
 /* A frame was answered with a status that concerns the login, not the frame. */
