@@ -53,7 +53,8 @@ struct chat {
 
     /* intake.c */
     struct event *in;  /* to the host, in order */
-    bool with_host;
+    bool with_host, ready; /* ready: in intake's list */
+    struct chat *ready_prev, *ready_next;
     char *name;        /* of a group; NULL: none, or not known yet */
     bool name_known, name_told;
 };

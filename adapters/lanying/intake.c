@@ -9,10 +9,12 @@
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 
+static void on_pump(void *arg);
 static void on_retry(void *arg);
 
 void ly_intake_init(struct lanying *ly)
 {
+    defer_init(&ly->intake.pump, ly->a->loop, on_pump, ly);
     timer_init(&ly->intake.retry, ly->a->loop, on_retry, ly);
 }
 
@@ -21,6 +23,7 @@ void ly_intake_fini(struct lanying *ly)
     for (size_t i = 0; i < INTAKE_TEXTS; i++)
         free(ly->intake.recent[i].text);
     timer_cancel(&ly->intake.retry);
+    defer_cancel(&ly->intake.pump);
 }
 
 /* --- what was seen --- */
@@ -207,6 +210,27 @@ static void pump(struct lanying *ly, struct chat *c)
         ly_sync_drained(ly, c);
 }
 
+/* accepted() is a down-call: what follows from it has to wait until it returned. */
+static void pump_later(struct lanying *ly, struct chat *c)
+{
+    if (!c->ready)
+        DL_APPEND2(ly->intake.ready, c, ready_prev, ready_next);
+    c->ready = true;
+    defer_set(&ly->intake.pump);
+}
+
+static void on_pump(void *arg)
+{
+    struct lanying *ly = arg;
+    struct chat *c;
+
+    while ((c = ly->intake.ready)) {
+        DL_DELETE2(ly->intake.ready, c, ready_prev, ready_next);
+        c->ready = false;
+        pump(ly, c);
+    }
+}
+
 static bool is_heard(const struct lanying *ly, const struct chat *c, const struct event *ev)
 {
     const struct lanying_conf *conf = lanying_conf(ly);
@@ -275,7 +299,7 @@ void ly_intake_accepted(struct lanying *ly, const struct msg_in *m, const struct
             acknowledge(ly, c, ev);
     }
     pop(ly, c);
-    pump(ly, c);
+    pump_later(ly, c);
 }
 
 void ly_intake_named(struct lanying *ly)

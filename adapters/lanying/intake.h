@@ -23,6 +23,8 @@ struct intake {
     size_t next;
     struct recent recent[INTAKE_TEXTS]; /* another */
     size_t next_recent;
+    struct chat *ready; /* conversations that may go on */
+    struct defer pump;
     struct timer retry;
 };
 

@@ -100,6 +100,11 @@ struct parcel *posting_add(struct lanying *ly, const struct outgoing *o, parcel_
     return p;
 }
 
+bool posting_is_free(const struct lanying *ly)
+{
+    return ly->posting.at_once == POSTING_AT_ONCE_MAX;
+}
+
 void posting_give_up(struct parcel **p)
 {
     if (*p)
@@ -219,27 +224,23 @@ static void offer(struct lanying *ly, struct parcel *p)
         transmit(ly, p);
 }
 
-/* The connection is dead if a post got no answer; else this is when to look again. */
+/* When to look after what was sent: late answers, then dead connections. */
 static void watch(struct lanying *ly)
 {
     struct posting *posting = &ly->posting;
-    int64_t now = clock_mono_ms(), soonest = INT64_MAX;
+    int64_t now = clock_mono_ms(), soonest = INT64_MAX, due;
 
-    for (const struct parcel *p = posting->all; p; p = p->hh.next)
-        if (p->sent && p->sent_ms + POSTING_ANSWER_MS < soonest)
-            soonest = p->sent_ms + POSTING_ANSWER_MS;
+    for (const struct parcel *p = posting->all; p; p = p->hh.next) {
+        if (!p->sent || p->call)
+            continue;
+        due = p->sent_ms + (now < p->sent_ms + POSTING_LATE_MS ? POSTING_LATE_MS : POSTING_ANSWER_MS);
+        if (due < soonest)
+            soonest = due;
+    }
     if (posting->not_before_ms > now && posting->not_before_ms < soonest)
         soonest = posting->not_before_ms;
     if (soonest != INT64_MAX)
         timer_set(&posting->timer, soonest > now ? soonest - now : 0);
-}
-
-static bool is_overdue(const struct posting *posting)
-{
-    for (const struct parcel *p = posting->all; p; p = p->hh.next)
-        if (p->sent && !p->call && clock_mono_ms() - p->sent_ms >= POSTING_ANSWER_MS)
-            return true;
-    return false;
 }
 
 static void on_pump(void *arg)
@@ -252,7 +253,7 @@ static void on_pump(void *arg)
         return;
     if (clock_mono_ms() >= posting->not_before_ms) {
         HASH_ITER(hh, posting->all, p, next) {
-            if (posting->under_way >= POSTING_AT_ONCE_MAX || posting->not_before_ms > clock_mono_ms())
+            if (posting->under_way >= posting->at_once || posting->not_before_ms > clock_mono_ms())
                 break;
             if (!p->sent && !p->repeat)
                 offer(ly, p);
@@ -263,15 +264,37 @@ static void on_pump(void *arg)
     watch(ly);
 }
 
+static void take_back(struct lanying *ly, struct parcel *p);
+static void doubt(struct lanying *ly, const struct parcel *p);
+
+/* The connection lives, so this answer was lost; or the message was. */
+static void answer_lost(struct lanying *ly, struct parcel *p)
+{
+    if (p->passing || p->o.deed == DEED_READ_ACK) {
+        forget(ly, p);
+    } else {
+        doubt(ly, p);
+        take_back(ly, p);
+    }
+}
+
 static void on_timer(void *arg)
 {
     struct lanying *ly = arg;
+    struct parcel *p, *next;
     struct err e;
+    int64_t now = clock_mono_ms();
 
-    if (session_online(&ly->session) && is_overdue(&ly->posting)) {
-        err_set(&e, ERR_TIMEOUT, "the server did not answer a message within %d s", POSTING_ANSWER_MS / 1000);
-        session_down(ly, &e, true);
-        return;
+    HASH_ITER(hh, ly->posting.all, p, next) {
+        if (!p->sent || p->call || now - p->sent_ms < POSTING_LATE_MS)
+            continue;
+        if (ly->beat.heard_ms > p->sent_ms) {
+            answer_lost(ly, p);
+        } else if (now - p->sent_ms >= POSTING_ANSWER_MS) {
+            err_set(&e, ERR_TIMEOUT, "nothing was heard for %d s after a message", POSTING_ANSWER_MS / 1000);
+            session_down(ly, &e, true);
+            return;
+        }
     }
     on_pump(ly);
 }
@@ -342,16 +365,20 @@ static enum err_code kind_of(uint32_t code)
 static void pause_posting(struct lanying *ly, struct parcel *p)
 {
     struct posting *posting = &ly->posting;
+    int64_t now = clock_mono_ms();
 
-    posting->pause_ms = posting->pause_ms == 0                          ? POSTING_PAUSE_MS
-                        : posting->pause_ms * 2 < POSTING_PAUSE_MAX_MS ? posting->pause_ms * 2
-                                                                        : POSTING_PAUSE_MAX_MS;
-    log_info("lanying", "%s: sent too often, pausing for %.0f s", lanying_name(ly), (double)posting->pause_ms / 1000.0);
     if (p->passing)
         forget(ly, p);
     else
         take_back(ly, p);
-    posting->not_before_ms = clock_mono_ms() + posting->pause_ms;
+    posting->at_once = 1;
+    if (now < posting->not_before_ms) /* one of those that left together */
+        return;
+    posting->pause_ms = posting->pause_ms == 0 ? POSTING_PAUSE_MS : 2 * posting->pause_ms;
+    if (posting->pause_ms > POSTING_PAUSE_MAX_MS)
+        posting->pause_ms = POSTING_PAUSE_MAX_MS;
+    posting->not_before_ms = now + posting->pause_ms;
+    log_debug("lanying", "%s: sent too often, pausing for %.0f s", lanying_name(ly), (double)posting->pause_ms / 1000.0);
     defer_set(&posting->pump);
 }
 
@@ -360,6 +387,8 @@ static void confirm(struct lanying *ly, struct parcel *p, uint64_t server_mid)
     struct chat *c = chats_find(ly, p->o.chat);
 
     ly->posting.pause_ms = 0;
+    if (ly->posting.at_once < POSTING_AT_ONCE_MAX)
+        ly->posting.at_once++;
     if (p->o.deed == DEED_SAY && server_mid == 0 && c) {
         ly->posting.under_way -= p->sent; /* what follows is not the server's to answer */
         p->sent = false;
@@ -394,6 +423,7 @@ void posting_answered(struct lanying *ly, struct parcel *p, uint32_t code, const
 
 void posting_init(struct lanying *ly)
 {
+    ly->posting.at_once = POSTING_AT_ONCE_MAX;
     timer_init(&ly->posting.timer, ly->a->loop, on_timer, ly);
     defer_init(&ly->posting.pump, ly->a->loop, on_pump, ly);
 }

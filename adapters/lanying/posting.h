@@ -17,7 +17,8 @@
 #include "plugin/net/loop.h"
 
 #define POSTING_AT_ONCE_MAX 64
-#define POSTING_ANSWER_MS 20000  /* none: the connection is dead */
+#define POSTING_LATE_MS 8000     /* without an answer, though others came: it is looked for, or sent again */
+#define POSTING_ANSWER_MS 20000  /* nothing at all was heard: the connection is dead */
 #define POSTING_PAUSE_MS 1000    /* after "too often"; doubles */
 #define POSTING_PAUSE_MAX_MS 60000
 #define POSTING_FOUND_MAX 1024   /* own messages found by looking back, remembered */
@@ -57,6 +58,7 @@ struct parcel {
 struct posting {
     struct parcel *all;
     unsigned under_way;
+    unsigned at_once; /* so many may be; 1 after the server said "too often", and one more with each that it takes */
     int64_t pause_ms, not_before_ms;
     uint64_t last_id;
     struct timer timer;
@@ -68,6 +70,9 @@ void posting_init(struct lanying *ly);
 void posting_fini(struct lanying *ly);
 void posting_offline(struct lanying *ly);
 void posting_pump(struct lanying *ly); /* something may go now */
+
+/* The server takes all that is sent: there is room for what can be left out. */
+bool posting_is_free(const struct lanying *ly);
 
 /* Copies what o points to. o->id 0: a fresh one. fn comes from the loop, once,
  * unless the waiting is given up. */
