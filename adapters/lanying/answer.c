@@ -397,6 +397,21 @@ static void set_string(char **to, const char *s)
     *to = mem_dup(s);
 }
 
+/* Only the first part of an answer names the question. */
+static void take_question(struct answer *a, const struct msg_out *m)
+{
+    struct chat *c = chats_find(a->ly, a->chat);
+    char id[LY_ID_BYTES];
+
+    set_string(&a->question, m->reply_to);
+    if (c && ly_id_parse(m->reply_to, &c->question)) {
+        c->question_seq = m->reply_seq;
+    } else if (c && !a->question && c->question != 0 && c->question_seq == m->reply_seq) {
+        ly_id_print(id, c->question);
+        set_string(&a->question, id);
+    }
+}
+
 static void take(struct answer *a, const struct msg_out *m)
 {
     buf_reset(&a->text);
@@ -404,7 +419,7 @@ static void take(struct answer *a, const struct msg_out *m)
     a->done |= m->done;
     a->notice = m->notice;
     a->error = m->notice ? m->error : ERR_OK;
-    set_string(&a->question, m->reply_to);
+    take_question(a, m);
     set_string(&a->finish, m->finish);
     if (m->handle != 0 && m->done)
         a->handle = m->handle;

@@ -57,6 +57,10 @@ struct chat {
     struct chat *ready_prev, *ready_next;
     char *name;        /* of a group; NULL: none, or not known yet */
     bool name_known, name_told;
+
+    /* answer.c: the question with this seq in the host's count; later parts of its answer do not name it */
+    uint64_t question;
+    int64_t question_seq;
 };
 
 struct chats {

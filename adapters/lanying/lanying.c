@@ -4,7 +4,6 @@
 
 #include "adapters/lanying/notice.h"
 
-#define TEXT_MAX 4000 /* characters of one message, unless configured */
 
 /* --- settings --- */
 
@@ -65,6 +64,8 @@ static const struct setting settings[] = {
       .help = "Whether invitations to groups are accepted, to those that `groups` allows." },
     { .name = "stream_interval", .type = SETTING_INT, .offset = AT(stream_interval), .min = 1, .max = 60, .fallback = "3",
       .help = "Seconds between the parts of an answer that grows in sight." },
+    { .name = "text_max", .type = SETTING_INT, .offset = AT(text_max), .min = 100, .max = 100000, .fallback = "4000",
+      .help = "Characters of one message; a longer answer comes in several." },
     { .name = "mention_all", .type = SETTING_BOOL, .offset = AT(mention_all), .fallback = "false",
       .help = "Whether a message that mentions everybody mentions the bot." },
     { .name = "group_context", .type = SETTING_ENUM, .offset = AT(group_context), .choices = contexts, .fallback = "all",
@@ -119,6 +120,7 @@ static enum err_code lanying_init(struct adapter *a, struct err *e)
     if (check(a->conf->settings, e) != ERR_OK)
         return e->code;
     ly->a = a;
+    a->text_limit = (size_t)lanying_conf(ly)->text_max;
     session_init(ly);
     chats_init(ly);
     ly_sync_init(ly);
@@ -204,7 +206,6 @@ const struct adapter_ops adapter_lanying = {
     .facts = {
         .caps = ADAPTER_EDIT | ADAPTER_TYPING | ADAPTER_IDEMPOTENT | ADAPTER_REMOVE,
         .markup = MARKUP_PLAIN,
-        .text_limit = TEXT_MAX,
         .text_unit = UNIT_POINTS,
         .edit_interval_ms = ANSWER_STEP_MS,
     },

@@ -355,11 +355,11 @@ static void keep_first(void *arg, const char *part, size_t len)
 /* As much of text as one message takes. */
 static void cut(struct buf *out, const struct adapter *a, const char *text)
 {
-    const struct adapter_facts *f = &a->ops->facts;
-    size_t len = strlen(text), units = f->text_unit == UNIT_BYTES ? len : utf8_points(text, len);
+    enum text_unit unit = a->ops->facts.text_unit;
+    size_t limit = adapter_text_limit(a), len = strlen(text), units = unit == UNIT_BYTES ? len : utf8_points(text, len);
     buf_init(out, len + CUT_SPARE_BYTES);
-    if (f->text_limit && units > f->text_limit)
-        reply_split(text, len, f->text_limit, f->text_unit, keep_first, out);
+    if (limit && units > limit)
+        reply_split(text, len, limit, unit, keep_first, out);
     else
         buf_add(out, text, len);
 }
