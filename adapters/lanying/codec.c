@@ -306,7 +306,8 @@ bool ly_next(const struct ly_type *type, const struct ly_list *list, size_t *at,
     struct reader r = reader_of(list->in);
     struct token t;
 
-    r.p += r.p ? *at : 0;
+    if (r.p)
+        r.p += *at;
     while (r.p < r.end && !read_token(&r, &t)) {
         *at = (size_t)((const char *)r.p - list->in.p);
         if (t.number == list->number && t.wire == WIRE_BYTES)

@@ -232,7 +232,13 @@ static bool is_message(const struct event *ev)
     return ev->ctype >= 0 && ev->ctype != LY_COMMAND && ev->ctype != LY_RTC;
 }
 
-static enum event_kind kind_of_callback(const struct event *ev, const char *type)
+/* Callbacks come for everybody whom the app's subscription names. */
+static bool is_for(const struct event *ev, uint64_t bot)
+{
+    return ev->group || ev->to == bot || ev->from == bot;
+}
+
+static enum event_kind kind_of_callback(const struct event *ev, const char *type, uint64_t bot)
 {
     static const struct {
         const char *type;
@@ -240,7 +246,7 @@ static enum event_kind kind_of_callback(const struct event *ev, const char *type
     } opers[] = { { "APPEND", EVENT_APPENDED }, { "REPLACE", EVENT_REPLACED }, { "RECALL", EVENT_RECALLED } };
 
     if (strcmp(type, "CHAT") == 0 || strcmp(type, "GROUPCHAT") == 0)
-        return is_message(ev) ? EVENT_SAID : EVENT_OTHER;
+        return is_message(ev) && is_for(ev, bot) ? EVENT_SAID : EVENT_OTHER;
     for (size_t i = 0; i < sizeof opers / sizeof *opers; i++)
         if (strcmp(type, opers[i].type) == 0 && ev->target != 0)
             return opers[i].kind;
@@ -262,7 +268,7 @@ struct event *event_from_callback(const cJSON *body, uint64_t bot, const char **
     ev->target = target ? target : ly_json_get_id(body, "related_mid");
     ev->group = strcmp(type, "GROUPCHAT") == 0;
     set_said(ev, body, bot);
-    ev->kind = kind_of_callback(ev, type);
+    ev->kind = kind_of_callback(ev, type, bot);
     return ev;
 }
 

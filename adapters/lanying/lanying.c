@@ -163,14 +163,14 @@ static void lanying_remove(struct adapter *a, const struct msg_out *m)
     answer_remove(a->priv, m);
 }
 
-/* People see it in private conversations only. */
+/* People see it in private conversations only, and over HTTP there is no form for it. */
 static void lanying_typing(struct adapter *a, const char *chat, const char *thread, bool on)
 {
     struct lanying *ly = a->priv;
     struct outgoing o = { .deed = DEED_TYPING, .ext = ly_bytes_of(on ? EXT_TYPING : EXT_TYPED) };
 
     (void)thread;
-    if (session_online(&ly->session) && posting_is_free(ly) && ly_id_parse(chat, &o.chat) && !chats_is_group(ly, o.chat))
+    if (lanying_conf(ly)->mode == MODE_WEBSOCKET && session_online(&ly->session) && posting_is_free(ly) && ly_id_parse(chat, &o.chat) && !chats_is_group(ly, o.chat))
         posting_add(ly, &o, NULL, NULL);
 }
 

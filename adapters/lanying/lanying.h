@@ -117,6 +117,7 @@ void rest_init(struct lanying *ly);
 void rest_fini(struct lanying *ly);
 enum err_code webhook_init(struct lanying *ly, struct err *e);
 void webhook_fini(struct lanying *ly);
+void webhook_go_on(struct lanying *ly); /* online: what came too early is taken */
 void webhook_through(struct callback *cb); /* its event is in the journal, or of no interest */
 
 #endif

@@ -86,7 +86,7 @@ static void on_sent(void *arg, const struct api_answer *r)
     p->call = NULL;
     if (r->e.code == ERR_OK)
         posting_answered(ly, p, LY_CODE_OK, NULL, 0, mid);
-    else if (r->e.code == ERR_RATE)
+    else if (r->e.code == ERR_RATE || r->code == LY_CODE_RATE_LIMIT_EXCEEDED)
         posting_answered(ly, p, LY_CODE_RATE_LIMIT_EXCEEDED, NULL, 0, 0);
     else if (ly_api_unreachable(r))
         posting_again(ly, p, true);
@@ -179,6 +179,7 @@ static void poll_offline(struct lanying *ly)
 static void webhook_online(struct lanying *ly)
 {
     notice_online(ly);
+    webhook_go_on(ly);
 }
 
 static void webhook_offline(struct lanying *ly)

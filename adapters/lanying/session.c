@@ -490,7 +490,7 @@ static void enter(struct lanying *ly)
     struct session *s = &ly->session;
 
     set_state(ly, SESSION_ENTERING);
-    if (lanying_conf(ly)->mode == MODE_WEBHOOK) {
+    if (lanying_conf(ly)->mode == MODE_WEBHOOK && (lanying_conf(ly)->user_id > 0 || secret_empty(&lanying_conf(ly)->password))) {
         identify(ly);
     } else if (token_usable(s) && !s->pinging) {
         ly->api.bot = s->uid;

@@ -11,12 +11,14 @@
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 
-#define ANSWER_MS 5000
+#define ANSWER_MS 4000
+#define EARLY_MAX 64 /* callbacks that wait for the account to be online */
 
 struct callback {
     struct callback *prev, *next;
     struct lanying *ly;
     struct http_in *req; /* NULL: it is answered, or its peer is gone */
+    bool early;          /* its event is not made yet */
     struct timer patience;
 };
 
@@ -50,7 +52,11 @@ void webhook_through(struct callback *cb)
 
 static void on_patience_over(void *arg)
 {
-    answer(arg, 503);
+    struct callback *cb = arg;
+
+    answer(cb, 503);
+    if (cb->early)
+        forget(cb);
 }
 
 static void on_gone(void *arg)
@@ -59,6 +65,8 @@ static void on_gone(void *arg)
 
     cb->req = NULL;
     timer_cancel(&cb->patience);
+    if (cb->early)
+        forget(cb);
 }
 
 static struct callback *callback_new(struct lanying *ly, struct http_in *req)
@@ -96,23 +104,58 @@ static struct event *read_body(struct lanying *ly, const struct http_in *req)
     return ev;
 }
 
+static void take(struct callback *cb)
+{
+    struct lanying *ly = cb->ly;
+    struct event *ev = read_body(ly, cb->req);
+
+    cb->early = false;
+    if (!ev) {
+        log_warn("lanying", "%s: a callback that is none of this app's messages", lanying_name(ly));
+        answer(cb, 400);
+        forget(cb);
+        return;
+    }
+    ev->callback = cb;
+    ly_sync_event(ly, ev);
+}
+
+static size_t count_early(const struct lanying *ly)
+{
+    const struct callback *cb;
+    size_t n = 0;
+
+    DL_FOREACH(ly->callbacks, cb)
+        n += cb->early;
+    return n;
+}
+
 static void on_callback(void *arg, struct http_in *req)
 {
     struct lanying *ly = arg;
-    struct event *ev;
+    bool online = session_online(&ly->session);
+    struct callback *cb;
 
     if (!is_signed(ly, req)) {
         log_warn("lanying", "%s: a callback with a wrong signature from %s", lanying_name(ly), http_in_peer(req));
         reply(req, 403);
-    } else if (!session_online(&ly->session)) {
+    } else if (!online && count_early(ly) >= EARLY_MAX) {
         reply(req, 503);
-    } else if (!(ev = read_body(ly, req))) {
-        log_warn("lanying", "%s: a callback that is none of this app's messages", lanying_name(ly));
-        reply(req, 400);
     } else {
-        ev->callback = callback_new(ly, req);
-        ly_sync_event(ly, ev);
+        cb = callback_new(ly, req);
+        cb->early = !online;
+        if (online)
+            take(cb);
     }
+}
+
+void webhook_go_on(struct lanying *ly)
+{
+    struct callback *cb, *next;
+
+    DL_FOREACH_SAFE(ly->callbacks, cb, next)
+        if (cb->early)
+            take(cb);
 }
 
 enum err_code webhook_init(struct lanying *ly, struct err *e)

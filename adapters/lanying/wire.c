@@ -82,12 +82,12 @@ struct form {
 };
 
 static const struct form forms[] = {
-    [DEED_SAY] = { LY_OPER_NONE, LY_TEXT, 0, .dated = true },
-    [DEED_APPEND] = { LY_OPER_APPEND, LY_TEXT, 11, .passing = true },
-    [DEED_REPLACE] = { LY_OPER_REPLACE, LY_TEXT, 12 },
-    [DEED_RECALL] = { LY_OPER_RECALL, LY_COMMAND, 10, .names_chat = true },
-    [DEED_READ_ACK] = { LY_OPER_READ_ACK, LY_COMMAND, 9 },
-    [DEED_TYPING] = { LY_OPER_NONE, LY_TEXT, 0, .passing = true },
+    [DEED_SAY] = { .dated = true },
+    [DEED_APPEND] = { .oper = LY_OPER_APPEND, .content_type = 11, .passing = true },
+    [DEED_REPLACE] = { .oper = LY_OPER_REPLACE, .content_type = 12 },
+    [DEED_RECALL] = { .oper = LY_OPER_RECALL, .ctype = LY_COMMAND, .content_type = 10, .names_chat = true },
+    [DEED_READ_ACK] = { .oper = LY_OPER_READ_ACK, .ctype = LY_COMMAND, .content_type = 9 },
+    [DEED_TYPING] = { .passing = true },
 };
 
 static struct ly_body body_of(const struct outgoing *o)
