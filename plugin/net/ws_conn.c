@@ -321,24 +321,28 @@ static void pass_up(struct ws *ws, const char *data, size_t len, bool binary)
     free(whole);
 }
 
-static int on_receive(struct ws *ws, const char *data, size_t len)
+/* Says nothing to libwebsockets: told from here to close, 4.1 forgets to empty
+ * the buffer that it collects a client's frame in, and writes on behind its end. */
+static void on_receive(struct ws *ws, const char *data, size_t len)
 {
     bool binary = lws_frame_is_binary(ws->wsi), final = lws_is_final_fragment(ws->wsi);
     size_t more = lws_remaining_packet_payload(ws->wsi), total = ws->in.len + len;
 
     if (ws->state != WS_OPEN)
-        return 0;
+        return;
     heard(ws);
-    if (total > ws->limits.max_message_bytes || more > ws->limits.max_message_bytes - total)
-        return start_close(ws, WS_CLOSE_TOO_LARGE, "message too large");
+    if (total > ws->limits.max_message_bytes || more > ws->limits.max_message_bytes - total) {
+        ws_close(ws, WS_CLOSE_TOO_LARGE, "message too large");
+        return;
+    }
     if (!final || ws->in.len > 0)
         buf_add(&ws->in, data, len);
     if (!final)
-        return 0;
-    if (!binary && !utf8_valid(ws->in.len > 0 ? ws->in.data : data, total))
-        return start_close(ws, WS_CLOSE_BAD_DATA, "not UTF-8");
-    pass_up(ws, data, total, binary);
-    return 0;
+        return;
+    if (binary || utf8_valid(ws->in.len > 0 ? ws->in.data : data, total))
+        pass_up(ws, data, total, binary);
+    else
+        ws_close(ws, WS_CLOSE_BAD_DATA, "not UTF-8");
 }
 
 static void on_peer_close(struct ws *ws, const unsigned char *payload, size_t len)
@@ -406,7 +410,8 @@ int ws_on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, voi
         return on_open(ws) ? 0 : -1;
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_CLIENT_RECEIVE:
-        return on_receive(ws, in, len);
+        on_receive(ws, in, len);
+        break;
     case LWS_CALLBACK_RECEIVE_PONG:
     case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
         heard(ws);

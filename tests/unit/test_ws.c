@@ -366,12 +366,12 @@ static void test_close_in_message(void **state)
 
 static void test_bad_messages(void **state)
 {
-    static char data[1001];
+    static char data[MAX_QUEUE]; /* all of it: much follows that nobody reads, so our close may not arrive */
     static const struct {
         const char *text;
         size_t len;
         int code;
-    } cases[] = {{"\xFF\xFE", 2, WS_CLOSE_BAD_DATA}, {data, sizeof data, WS_CLOSE_TOO_LARGE}};
+    } cases[] = {{"\xFF\xFE", 2, WS_CLOSE_BAD_DATA}, {data, 1001, WS_CLOSE_TOO_LARGE}, {data, sizeof data, WS_CLOSE_TOO_LARGE}};
 
     (void)state;
     memset(data, 'd', sizeof data);
@@ -385,7 +385,7 @@ static void test_bad_messages(void **state)
         net_until(loop, &us.ended);
         net_until(loop, &them.ended);
         assert_int_equal(us.code, cases[i].code);
-        assert_int_equal(them.code, cases[i].code);
+        assert_true(them.code == cases[i].code || cases[i].len == sizeof data);
         assert_int_equal(us.messages, 0);
     }
 }
