@@ -72,6 +72,7 @@ void ext_read(struct ext *x, const char *json, size_t len)
         ai = json_get(tree, "lanying_connector"); /* its older name */
     role = json_str(ai, "role");
     x->by_ai = role && strcmp(role, "ai") == 0;
+    x->finish = json_bool(ai, "finish", false);
     x->typing = json_get(tree, "input_status") != NULL;
     x->control = json_get(tree, "openclaw") != NULL;
     x->client_id = ly_json_get_id(json_get(tree, "warbler"), "client_id");

@@ -22,6 +22,7 @@ struct ext {
     bool by_ai;         /* another program answers: never answer that */
     bool typing;        /* no message, somebody types or stopped */
     bool control;       /* ClawChat's machine traffic, section 19 */
+    bool finish;        /* an AI's message, and complete */
     uint64_t client_id; /* our own client id, if we wrote it; 0 */
     bool wishes;        /* something is in wish */
     struct msg_wish wish; /* its strings are owned */

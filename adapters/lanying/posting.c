@@ -146,14 +146,50 @@ uint64_t posting_known(struct lanying *ly, uint64_t client_id)
     return own ? own->mid : 0;
 }
 
-static void remember(struct lanying *ly, uint64_t client_id, uint64_t mid, uint64_t hash)
+static struct own *own_by_mid(const struct lanying *ly, uint64_t mid)
+{
+    struct own *own = ly->posting.found;
+
+    while (own && own->mid != mid)
+        own = own->hh.next;
+    return own;
+}
+
+bool posting_says(const struct lanying *ly, uint64_t mid, const char *text, size_t len)
+{
+    const struct own *own = own_by_mid(ly, mid);
+
+    return own && own->finished && own->text_hash == text_hash(text, len);
+}
+
+static void own_set(struct own *own, const char *text, size_t len, bool finished)
+{
+    own->text_hash = text_hash(text, len);
+    own->finished = finished;
+}
+
+static struct own *remember(struct lanying *ly, uint64_t client_id, uint64_t mid)
 {
     struct own *own = own_find(ly, client_id);
 
     if (!own)
         own = own_add(ly, client_id);
     own->mid = mid;
-    own->text_hash = hash;
+    return own;
+}
+
+/* What the server has confirmed of ours. */
+static void remember_confirmed(struct lanying *ly, const struct parcel *p, uint64_t server_mid)
+{
+    bool said = p->o.deed == DEED_SAY;
+    struct own *own = said && server_mid ? remember(ly, p->o.id, server_mid) : said ? NULL : own_by_mid(ly, p->o.mid);
+    struct ext ext;
+
+    if (!own)
+        return;
+    ext_read(&ext, p->o.ext.p, p->o.ext.len);
+    own_set(own, p->o.text.p, p->o.text.len, ext.finish && p->o.deed != DEED_APPEND);
+    ext_fini(&ext);
 }
 
 static void complete_found(struct lanying *ly, struct parcel *p, const struct own *own)
@@ -167,7 +203,7 @@ void posting_found(struct lanying *ly, const struct event *ev)
 
     if (ev->kind != EVENT_SAID || ev->ext.client_id == 0)
         return;
-    remember(ly, ev->ext.client_id, ev->id, text_hash(ev->text, ev->len));
+    own_set(remember(ly, ev->ext.client_id, ev->id), ev->text, ev->len, ev->ext.finish);
     p = posting_find(ly, ev->ext.client_id);
     if (p && p->o.deed == DEED_SAY && (!p->sent || p->repeat))
         complete_found(ly, p, own_find(ly, ev->ext.client_id));
@@ -396,8 +432,7 @@ static void confirm(struct lanying *ly, struct parcel *p, uint64_t server_mid)
         ly_sync_look(ly, c);
         return;
     }
-    if (p->o.deed == DEED_SAY && server_mid != 0)
-        remember(ly, p->o.id, server_mid, text_hash(p->o.text.p, p->o.text.len));
+    remember_confirmed(ly, p, server_mid);
     complete(ly, p, &(struct parcel_result){ .server_mid = server_mid });
 }
 

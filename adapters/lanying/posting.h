@@ -27,11 +27,12 @@ struct lanying;
 struct api_call;
 struct event;
 
-/* A message of our own that was found by looking back. */
+/* A message of our own that the server has, confirmed or found by looking back. */
 struct own {
     UT_hash_handle hh;  /* by client_id; in the order of finding */
     uint64_t client_id, mid;
     uint64_t text_hash; /* text_hash() of what it says */
+    bool finished;      /* and says for good */
 };
 
 struct parcel_result {
@@ -83,6 +84,8 @@ void posting_give_up(struct parcel **p); /* NULL-safe: nobody waits any more, bu
  * and at least 2^52, where fresh ones never are. */
 uint64_t posting_id_of(const struct lanying *ly, const char *txn);
 uint64_t posting_known(struct lanying *ly, uint64_t client_id); /* what the server calls it; 0: not known here */
+/* Whether it is there and says just this, for good. */
+bool posting_says(const struct lanying *ly, uint64_t mid, const char *text, size_t len);
 uint64_t text_hash(const char *text, size_t len);
 
 /* From a carrier: the server's answer to a post, enum ly_code. */
