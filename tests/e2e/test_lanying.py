@@ -127,6 +127,7 @@ def test_renews_its_token(lanying):
     """A call that says 402 leads to a new token, and to one only."""
     async def scenario(s):
         await s.online()
+        await s.ask(s.alice, "#echo hello")
         tokens = s.cloud.rest.count("/token/user")
         s.world.expire_tokens()
         s.world.invite(s.alice.user, s.bot, s.world.add_group("frogs", s.alice.user))
