@@ -392,7 +392,7 @@ class SocketIoSession(Session):
         while not self.closed:
             await asyncio.sleep(self.server.ping_interval_ms / 1000)
             limit = (self.server.ping_interval_ms + self.server.ping_timeout_ms) / 1000
-            if not self.closed and time.monotonic() - self.pinged > limit:
+            if not self.closed and not self.deaf and time.monotonic() - self.pinged > limit:
                 self.complain(f"no ping for {time.monotonic() - self.pinged:.1f} s")
                 self.cut()
 
