@@ -88,13 +88,15 @@ def test_storm(lanying, transport, seed):
             await s.cloud.until(talker.is_answered, 200, f"the answers of {talker.number}")
         s.cloud.cut()  # what still waits to be said would be said now
         await s.cloud.login(s.bot, 120, len(s.cloud.sessions))
+        streamed = 0
         for talker in talkers:
             view = talker.person.view(talker.to)
             check_exactly_once(view, s.bot, talker.asked)
             for seen in view.of(s.bot):
                 check_stream(seen, 1, whole=False)
-        assert sum(len(t.asked) for t in talkers) == QUESTIONS
-        print(f"{len(s.cloud.sessions)} logins; lost: {s.cloud.notices_lost} notices, {s.cloud.acks_lost} acknowledgements; "
+                streamed += bool(seen.ai.get("stream"))
+        assert sum(len(t.asked) for t in talkers) == QUESTIONS and streamed
+        print(f"{streamed} streamed answers; {len(s.cloud.sessions)} logins; lost: {s.cloud.notices_lost} notices, {s.cloud.acks_lost} acknowledgements; "
               f"dropped: {s.cloud.repeats_dropped} repeated sends")
     lanying(scenario, account=f'transport = "{transport}";', practice="delay_ms = 0; chunk_ms = 30; chunk_chars = 12;",
             cloud={"seed": seed}, seconds=TOTAL_SECONDS, log="info")
