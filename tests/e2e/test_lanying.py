@@ -70,7 +70,7 @@ def test_group(lanying, transport):
 
 
 @both
-@pytest.mark.parametrize("in_group", [False, True], ids=["single", "group"])
+@pytest.mark.parametrize("in_group", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["single", "group"])
 def test_stream(lanying, transport, in_group):
     async def scenario(s):
         await s.online()
@@ -92,6 +92,7 @@ def test_stream(lanying, transport, in_group):
     lanying(scenario, account=account(transport), practice=SLOW)
 
 
+@pytest.mark.slow
 @both
 def test_stream_over_a_cut(lanying, transport):
     """The connection and the token are lost in the middle of an answer."""
@@ -110,6 +111,7 @@ def test_stream_over_a_cut(lanying, transport):
     lanying(scenario, account=account(transport), practice=SLOW)
 
 
+@pytest.mark.slow
 def test_login_is_forgotten(lanying):
     """The cloud asks for a login in the middle of an answer, on a connection that stays."""
     async def scenario(s):
@@ -203,6 +205,7 @@ def test_what_is_not_for_it(lanying):
     lanying(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ext", ["nonsense", "[]", "7", '{"ai":7}', '{"ai":{"role":7}}', '{"ai":null}', "[" * 3000, "{}"],
                          ids=lambda text: text[:20])
 def test_odd_ext(lanying, ext):
@@ -285,6 +288,7 @@ def test_context_of_mentions(lanying):
     lanying(scenario, account='group_context = "mention";', bot="context = true;")
 
 
+@pytest.mark.slow
 @both
 def test_splitting(lanying, transport):
     """Each part is a message of its own; only the last one is streamed."""
@@ -324,6 +328,7 @@ def test_invitations(lanying, accept):
     lanying(scenario, account=f"auto_accept_friend = {word}; auto_accept_invite = {word};")
 
 
+@pytest.mark.slow
 def test_thrown_out(lanying):
     """What it wanted to say where it may not speak any more is not tried for ever, and hurts nobody."""
     async def scenario(s):
@@ -356,6 +361,7 @@ def test_names(lanying):
 
 
 # --- trouble on the way ---
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("faults", [
     {"repeat_notice": 1, "delay_notice": 0.3}, {"repeat_page": 1}, {"eager": 1}, {"eager": 0.5, "repeat_page": 0.5},
@@ -381,6 +387,7 @@ def test_faults(lanying, transport, faults):
     lanying(scenario, account=account(transport), cloud={"seed": 7})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", ["cut", "kill"])
 @pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
 def test_lost_page(lanying, known, then):
@@ -400,6 +407,7 @@ def test_lost_page(lanying, known, then):
     lanying(scenario)
 
 
+@pytest.mark.slow
 def test_rate_limit(lanying):
     """Refused for being too fast: sent again under the same id, later each time."""
     async def scenario(s):
@@ -418,6 +426,7 @@ def test_rate_limit(lanying):
     lanying(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [wire.FAIL, wire.INVALID_PARAMETER, wire.USER_BANNED, wire.WORD_CENSORED])
 def test_refused_answer(lanying, code):
     """What the cloud does not take is given up, and the next answer is not in its way."""
@@ -444,6 +453,7 @@ def test_friends_only(lanying):
     lanying(scenario, account="auto_accept_friend = true;")
 
 
+@pytest.mark.slow
 def test_dead_connection(lanying):
     """Nothing comes any more, and nobody says so: the transport's own ping finds it out."""
     async def scenario(s):

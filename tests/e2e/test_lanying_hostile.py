@@ -12,6 +12,7 @@ from lanying.server import EVENT_SECONDS
 from lanying.stage import lanying  # noqa: F401 (a fixture)
 from lanying.world import now_ms
 
+pytestmark = pytest.mark.slow
 CAP = wire.FRAME_BYTES_MAX
 
 

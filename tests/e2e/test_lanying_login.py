@@ -12,7 +12,7 @@ from counterparts import free_port
 from lanying import wire
 from lanying.stage import lanying  # noqa: F401 (a fixture)
 
-CHECK_SECONDS = 4  # in which a client that may not log in again would have tried
+CHECK_SECONDS = 3  # in which a client that may not log in again would have tried
 PING_SECONDS = 60
 
 
@@ -89,6 +89,7 @@ def test_auto(lanying, refused, used):
     lanying(scenario, account='transport = "auto";')
 
 
+@pytest.mark.slow
 def test_next_host(lanying):
     """Dead hosts of each kind, in both clusters, before the good ones."""
     async def scenario(s):
@@ -101,6 +102,7 @@ def test_next_host(lanying):
     lanying(scenario, cloud={"hosts": 3}, seconds=300)
 
 
+@pytest.mark.slow
 def test_host_dies(lanying):
     """The host that served goes away for good: the cluster's other one serves."""
     async def scenario(s):
@@ -115,6 +117,7 @@ def test_host_dies(lanying):
     lanying(scenario, cloud={"hosts": 2}, seconds=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path, trouble", [
     ("/v2/app_dns", {"http": 503}), ("/v2/app_dns", {"cut": True}), ("/v2/app_dns", {"raw": b"[" * 5000}),
     ("/v2/app_dns", {"raw": b'{"code":200,"data":{"dns_list":[]}}'}), ("/v2/app_dns", {"raw": b'{"code":200'}),
@@ -135,6 +138,7 @@ def test_http_trouble(lanying, path, trouble):
     lanying(scenario)
 
 
+@pytest.mark.slow
 def test_expire_in_seconds(lanying):
     async def scenario(s):
         s.cloud.rest.expire_in_ms = False
@@ -144,6 +148,7 @@ def test_expire_in_seconds(lanying):
     lanying(scenario)
 
 
+@pytest.mark.slow
 def test_token_runs_out(lanying):
     """It is renewed before its time is over, without a refused login."""
     async def scenario(s):
@@ -173,6 +178,7 @@ def test_device_is_kept(lanying):
     lanying(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code, tokens", [(wire.INVALID_TOKEN, 2), (wire.PUBLIC_KEY_CHANGED, 2), (wire.FAIL, None),
                                           (wire.UNKNOWN, None), (wire.RATE_LIMIT_EXCEEDED, None)])
 def test_refused_login(lanying, code, tokens):
@@ -198,6 +204,7 @@ def test_guid_conflict(lanying):
     lanying(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [wire.USER_FROZEN, wire.TOO_MANY_DEVICES, wire.INVALID_LICENSE, wire.LICENSE_LIMIT,
                                   wire.APP_FROZEN])
 def test_refused_for_good(lanying, code):
@@ -213,6 +220,7 @@ def test_refused_for_good(lanying, code):
     lanying(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [wire.KICK_BY_SAME_DEVICE, wire.KICKED_BY_OTHER_DEVICE, wire.PASSWORD_CHANGED, wire.FROZEN,
                                   wire.REMOVED])
 def test_kicked(lanying, kind):
@@ -233,6 +241,7 @@ def test_kicked(lanying, kind):
     lanying(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [wire.CLUSTER_CHANGED, wire.DNS_UPDATE])
 def test_moved(lanying, kind):
     """Another discovery, another token, another login."""
@@ -258,6 +267,7 @@ def test_traffic_limit(lanying):
     lanying(scenario)
 
 
+@pytest.mark.slow
 def test_comes_back(lanying):
     """After a cut: not at once with all its might, and not after minutes."""
     async def scenario(s):
@@ -324,6 +334,7 @@ def test_ping_says_what_is_wrong(lanying, wrong, says):
     lanying(scenario)
 
 
+@pytest.mark.slow
 def test_nothing_secret_is_said(lanying):
     """With everything logged."""
     async def scenario(s):

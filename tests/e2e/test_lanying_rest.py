@@ -65,6 +65,7 @@ def test_callback(by_callback):
     by_callback(scenario)
 
 
+@pytest.mark.slow
 def test_callback_stream(by_callback):
     async def scenario(s):
         seen = await s.ask(s.alice, f"#echo {STORY}", STORY)
@@ -78,6 +79,7 @@ def test_callback_stream(by_callback):
     by_callback(scenario, practice=SLOW)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ids", ["number", "string"])
 def test_callback_ids(by_callback, ids):
     async def scenario(s):
@@ -87,6 +89,7 @@ def test_callback_ids(by_callback, ids):
     by_callback(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signature", [None, "", "wrong", SIGNATURE + "x", SIGNATURE[:-1], SIGNATURE.upper()])
 def test_callback_of_somebody_else(by_callback, signature):
     async def scenario(s):
@@ -104,6 +107,7 @@ def good(s, **more):
             "to": {"uid": str(s.bot.uid)}, "content": "#echo x", "ext": "", "config": "", "attachment": "", **more}
 
 
+@pytest.mark.slow
 def test_bad_callbacks(by_callback):
     """Neither harm nor answers."""
     async def scenario(s):
@@ -121,6 +125,7 @@ def test_bad_callbacks(by_callback):
     by_callback(scenario)
 
 
+@pytest.mark.slow
 def test_callback_path(by_callback):
     async def scenario(s):
         assert (await call(s, good(s)))[0] == 404
@@ -128,6 +133,7 @@ def test_callback_path(by_callback):
     by_callback(scenario, path="/bot/hook", more='webhook_path = "/bot/hook";')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [{"http": 503}, {"cut": True}, {"raw": b"{"}, {"delay": 3}, {"code": 20}], ids=str)
 def test_send_trouble(by_callback, trouble):
     """Tried again, and the cloud drops what it had taken."""
@@ -162,6 +168,7 @@ def test_callback_kills(by_callback):
     by_callback(scenario)
 
 
+@pytest.mark.slow
 def test_wrong_admin_token(by_callback):
     async def scenario(s):
         s.world.admin_tokens.clear()
@@ -193,6 +200,7 @@ def test_poll(lanying):  # noqa: F811
     lanying(scenario, account=POLL)
 
 
+@pytest.mark.slow
 def test_poll_stream(lanying):  # noqa: F811
     async def scenario(s):
         await s.start()
@@ -201,6 +209,7 @@ def test_poll_stream(lanying):  # noqa: F811
     lanying(scenario, account=POLL, practice=SLOW)
 
 
+@pytest.mark.slow
 def test_poll_many(lanying):  # noqa: F811
     """More than a page between two questions of the daemon."""
     async def scenario(s):
@@ -214,6 +223,7 @@ def test_poll_many(lanying):  # noqa: F811
     lanying(scenario, account=POLL)
 
 
+@pytest.mark.slow
 def test_poll_with_new_tokens(lanying):  # noqa: F811
     async def scenario(s):
         await s.start()
@@ -224,6 +234,7 @@ def test_poll_with_new_tokens(lanying):  # noqa: F811
     lanying(scenario, account=POLL)
 
 
+@pytest.mark.slow
 def test_user_may_not_send(lanying):  # noqa: F811
     """The cloud may keep sending by HTTP to administrators; then the log says so."""
     async def scenario(s):
