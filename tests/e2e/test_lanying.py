@@ -182,6 +182,23 @@ def test_edited_question(lanying):
     lanying(scenario)
 
 
+@pytest.mark.parametrize("appended", [False, True], ids=["replace", "append"])
+def test_edited_after_the_answer(lanying, appended):
+    """While it is fresh, the answer is changed, too: in its own message."""
+    async def scenario(s):
+        await s.online()
+        mid = s.tell(s.alice, "#echo first")
+        answer = await s.answer(s.alice, mid)
+        if appended:
+            s.alice.append(mid, s.bot, " and more")
+        else:
+            s.alice.replace(mid, s.bot, "#echo second")
+        text = "first and more" if appended else "second"
+        await s.cloud.until(lambda: [seen.text for seen in s.alice.view(s.bot).of(s.bot)] == [text])
+        assert s.alice.view(s.bot).of(s.bot)[0].mid == answer.mid
+    lanying(scenario)
+
+
 def test_what_is_not_for_it(lanying):
     """Machines' talk, other bots, typing, its own messages: nothing of it is answered or remembered."""
     async def scenario(s):
@@ -365,8 +382,9 @@ def test_names(lanying):
 @both
 @pytest.mark.parametrize("faults", [
     {"repeat_notice": 1, "delay_notice": 0.3}, {"repeat_page": 1}, {"eager": 1}, {"eager": 0.5, "repeat_page": 0.5},
-    {"page": 1}, {"page": 2, "count_when": "next", "delay_answer": 0.1}, {"echo": True}, {"notice_form": "bare"},
-    {"notice_form": "nested"}, {"lose_ack": 0.04}, {"lose_send": 0.04}, {"rate": 2}, {"repeat_has_mid": True, "lose_ack": 0.04},
+    {"zeros": True, "eager": 0.3}, {"page": 1}, {"page": 2, "count_when": "next", "delay_answer": 0.1}, {"echo": True},
+    {"notice_form": "bare"}, {"notice_form": "nested"}, {"lose_ack": 0.04}, {"lose_send": 0.04}, {"rate": 2},
+    {"repeat_has_mid": True, "lose_ack": 0.04},
 ], ids=str)
 def test_faults(lanying, transport, faults):
     """Each question has one answer, whatever happens on the way."""
@@ -404,6 +422,25 @@ def test_lost_page(lanying, known, then):
             await s.online()
         assert (await s.answer(s.alice, mid)).text == "not lost"
         check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
+    lanying(scenario)
+
+
+@pytest.mark.slow
+def test_read_again(lanying):
+    """After a login, what was delivered long ago may come once more."""
+    async def scenario(s):
+        await s.online()
+        s.cloud.faults.rollback = 5
+        for i in range(4):
+            await s.ask(s.alice, f"#echo {i}", str(i))
+            mid = s.tell(s.alice, f"@bot #echo g{i}", f"g{i}", to=s.group, mention=[s.bot])
+            await s.answer(s.alice, mid, s.group)
+            await s.drop()
+        s.bot.devices.clear()  # somebody removed it: the next login makes another one, to which everything is new
+        await s.drop()
+        await s.ask(s.alice, "#echo done", "done")
+        check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
+        check_exactly_once(s.alice.view(s.group), s.bot, s.asked[s.alice, s.group])
     lanying(scenario)
 
 

@@ -33,6 +33,8 @@ class Faults:
     count_when: str = "sent"     # what a page was given out for good with: "sent", or "next": the next pull
     history_from_start: bool = True  # history from an id on holds that message, too
     echo: bool = False           # a device gets its own messages, too
+    zeros: bool = False          # fields that say nothing are there, as zeros
+    rollback: int = 0            # so many entries of each conversation are new again after a login
     repeat_has_mid: bool = False     # the answer to a repeated send names the message
     pong: bool = True
     rate: int = 0                # sends per second and user; 0: any number
@@ -130,7 +132,7 @@ class Session:
             self.outbox.put_nowait(self.frame_text(data))
 
     def send(self, command, payload=None):
-        self.send_frame(wire.down(command, payload))
+        self.send_frame(wire.down(command, payload, self.faults.zeros))
 
     def later(self, seconds, function, *args):
         """Now, or up to so many seconds later."""
@@ -204,6 +206,8 @@ class Session:
         for other in self.server.sessions_of(user):
             if other is not self and other.device is device:
                 other.kick()
+        for conversation, read in device.read.items():
+            device.read[conversation] = max(0, read - self.faults.rollback)
         self.user, self.device, self.logged_in_at = user, device, time.monotonic()
         self.send(wire.PROVISION, {"status": status(), "xid": {"uid": uid, "deviceSN": device.sn}})
         return self.server.changed()
@@ -266,12 +270,12 @@ class Session:
             self.device.read[conversation] = max(given[0], self.device.read.get(conversation, 0))
 
     def send_metas(self, metas, conversation, next_key=0, **more):
-        answer = {"status": status(), "metas": metas, "xid": {"uid": conversation}, **more}
-        if next_key:
-            answer["next_key"] = next_key
+        answer = {"status": status(), "metas": metas, "xid": {"uid": conversation, "deviceSN": 0}, "next_key": next_key,
+                  "client_mid": 0, "server_mid": 0, "is_full_sync": False, "prev_mid": 0, "is_eager_sync": False,
+                  "edit_timestamp": 0, **more}
         self.send(wire.SYNC, answer)
         if self.dice.random() < self.faults.repeat_page:
-            self.send(wire.SYNC, {k: v for k, v in answer.items() if k != "next_key"})
+            self.send(wire.SYNC, {**answer, "next_key": 0})
 
     def send_history(self, conversation, p):
         start, number = p.get("key", 0), p.get("full_sync_num", 0)

@@ -35,7 +35,7 @@ class Person:
                         "pushMessage": "", **settings}
         settings = {name: value for name, value in settings.items() if value is not None}
         body = {"type": wire.GROUPCHAT if target in self.server.world.groups else wire.CHAT, "content": text,
-                "config": json.dumps(settings, ensure_ascii=False), **more}
+                "operation": {"type": 0, "mid": 0}, "config": json.dumps(settings, ensure_ascii=False), **more}
         if ext is not None:
             body["ext"] = ext if isinstance(ext, str) else json.dumps(ext, ensure_ascii=False)
         return self.server.world.post(self.user, device, target, body, time_ms=time_ms)[0]

@@ -228,8 +228,6 @@ class World:
             edited = self.operate(sender, to, operation, body)
             if edited:
                 body["edit_timestamp"] = edited
-        else:
-            body.pop("operation", None)
         meta = {"id": self.next_mid(), "from": {"uid": sender.uid, "deviceSN": device}, "to": {"uid": to},
                 "timestamp": time_ms or now_ms(), "ns": wire.NS_MESSAGE, "payload": body}
         if body.get("type") != wire.OPER:
