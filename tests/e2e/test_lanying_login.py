@@ -2,16 +2,20 @@
 may not."""
 import asyncio
 import json
+import os
+import pathlib
 import re
 import subprocess
 import time
 
 import pytest
 
+from conftest import binary
 from counterparts import free_port
 from lanying import wire
 from lanying.stage import lanying  # noqa: F401 (a fixture)
 
+EXAMPLE = pathlib.Path(__file__).parents[2] / "config/examples/lanying.conf"
 CHECK_SECONDS = 3  # in which a client that may not log in again would have tried
 PING_SECONDS = 60
 
@@ -283,6 +287,14 @@ def test_comes_back(lanying):
         await s.cloud.login(s.bot, 70)
         await is_fine(s)
     lanying(scenario)
+
+
+def test_example():
+    """The configuration that the manual begins with."""
+    env = {**os.environ, "OPENAI_API_KEY": "k", "LANYING_APP_ID": "a", "LANYING_USERNAME": "n", "LANYING_PASSWORD": "p"}
+    done = subprocess.run([binary(), "check", "-c", EXAMPLE], env=env, capture_output=True, text=True, timeout=PING_SECONDS,
+                          check=False)
+    assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
 
 
 # --- warbler ping ---
