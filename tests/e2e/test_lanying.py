@@ -322,6 +322,89 @@ def test_splitting(lanying, transport):
     lanying(scenario, account=account(transport, "text_max = 200;"))
 
 
+# --- presets, and what a message asks of its answer ---
+PRESETS = """system_prompt = "plain"; presets = ( { name = "poet"; system_prompt = "rhyme"; },
+    { name = "翻译"; system_prompt = "translate"; } ); """
+WISHES = PRESETS + 'wishes = ( "preset", "prompt", "max_tokens", "reset", "silent", "answer" );'
+
+
+async def told(s, text, to=None, **more):
+    """What the model was told, as it says itself."""
+    to = to or s.bot
+    mid = s.tell(s.alice, text, to=to, **({"mention": [s.bot]} if to is s.group else {}), **more)
+    return (await s.answer(s.alice, mid, to)).text
+
+
+@both
+def test_presets(lanying, transport):
+    async def scenario(s):
+        await s.online()
+        assert "system: plain" in await told(s, "#history")
+        assert "system: rhyme" in await told(s, "/poet #history")
+        assert "system: translate" in await told(s, "@bot /翻译 #history", s.group)
+        assert "system: plain" in await told(s, "#history")
+        await s.ask(s.alice, "/poet")
+        assert "system: rhyme" in await told(s, "#history")
+        assert "system: plain" in await told(s, "@bot #history", s.group)
+        await s.stop()
+        await s.online()
+        assert "system: rhyme" in await told(s, "#history")
+        await s.ask(s.alice, "/default")
+        assert "system: plain" in await told(s, "#history")
+        assert "poet" in (await s.ask(s.alice, "/help")).text
+        check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
+    lanying(scenario, account=account(transport), bot=PRESETS)
+
+
+@pytest.mark.parametrize("key", ["ai", "lanying_connector"])
+def test_wishes(lanying, key):
+    async def scenario(s):
+        def ext(**members):
+            return {"ext": {key: members}}
+        await s.online()
+        assert "system: rhyme" in await told(s, "#history", **ext(preset_name="poet"))
+        assert "system: plain" in await told(s, "#history", **ext(preset_name="nosuch"))
+        assert "Chinese" in await told(s, "#history", **ext(prompt_ext=[{"role": "system", "content": "In Chinese."}]))
+        assert len(await told(s, "#len 400", **ext(max_tokens=5))) < 100
+        s.alice.say("remember my cat", s.bot, **ext(ai_generate=False))
+        assert "cat" in await told(s, "#history")
+        assert "cat" not in await told(s, "#history", **ext(reset_prompt=True))
+        assert "cat" not in await told(s, "#history")
+        mid = s.tell(s.alice, "#echo called", "called", to=s.group, **ext(ai_generate=True))
+        await s.answer(s.alice, mid, s.group)
+        check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
+        check_exactly_once(s.alice.view(s.group), s.bot, s.asked[s.alice, s.group])
+    lanying(scenario, bot=WISHES)
+
+
+def test_wishes_that_are_not_granted(lanying):
+    async def scenario(s):
+        await s.online()
+        wanted = {"preset_name": "poet", "reset_prompt": True, "prompt_ext": [{"role": "system", "content": "In Chinese."}]}
+        await s.ask(s.alice, "my cat is called Minka")
+        heard = await told(s, "#history", ext={"ai": wanted})
+        assert "system: plain" in heard and "Minka" in heard and "Chinese" not in heard
+        assert (await s.ask(s.alice, "#echo answered", ext={"ai": {"ai_generate": False}})).text == "answered"
+        s.alice.say("#echo not called", s.group, ext={"ai": {"ai_generate": True}})
+        mid = s.tell(s.alice, "@bot", to=s.group, mention=[s.bot])
+        await s.answer(s.alice, mid, s.group)
+        check_exactly_once(s.alice.view(s.group), s.bot, s.asked[s.alice, s.group])
+    lanying(scenario, bot=PRESETS)
+
+
+@pytest.mark.parametrize("wanted", [
+    {"preset_name": 7}, {"preset_name": "x" * 100000}, {"prompt_ext": "text"}, {"prompt_ext": [7, {}, {"content": {}}]},
+    {"prompt_ext": [{"role": "system", "content": "x" * 30000}] * 10}, {"max_tokens": "x"}, {"max_tokens": -1},
+    {"max_tokens": 1e400}, {"reset_prompt": "x"}, {"ai_generate": 7},
+], ids=lambda wanted: str(wanted)[:30])
+@pytest.mark.slow
+def test_odd_wishes(lanying, wanted):
+    async def scenario(s):
+        await s.online()
+        assert (await s.ask(s.alice, "#echo fine", ext={"ai": wanted})).text == "fine"
+    lanying(scenario, bot=WISHES)
+
+
 # --- friends and groups ---
 @pytest.mark.parametrize("accept", [True, False])
 def test_invitations(lanying, accept):
