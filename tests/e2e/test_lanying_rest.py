@@ -29,6 +29,7 @@ def by_callback(lanying):  # noqa: F811
         async def subscribed(s):
             admin_token = s.world.new_admin_token()
             account = f'mode = "webhook"; callback_signature = "{SIGNATURE}"; admin_token = "{admin_token}"; {more}'
+            s.account = account
             s.daemon.configure(account=account, bot="context = true;", **settings)
             await subscribe(s, path)
             await scenario(s)
@@ -62,6 +63,25 @@ def test_callback(by_callback):
         assert [mid for mid, who in s.alice.view(s.bot).acks if who == s.bot.uid] == list(s.asked[s.alice, s.bot])
         assert all(status == 200 and not body and seconds < 5 for _, status, body, seconds in s.cloud.hook.answers)
         assert not s.cloud.sessions, "a long connection in webhook mode"
+    by_callback(scenario)
+
+
+@pytest.mark.slow
+def test_callback_while_down(by_callback):
+    """What is called back again and again arrives at last; what nobody calls back any more is found in the history."""
+    async def scenario(s):
+        await s.ask(s.alice, "#echo hello", "hello")
+        s.daemon.configure(account=s.account)  # with the port that it got
+        await s.stop()
+        late = s.tell(s.alice, "#echo again", "again")
+        await subscribe(s)
+        await s.answer(s.alice, late)
+        await s.stop()
+        s.cloud.hook.url = None
+        lost = s.tell(s.alice, "#echo lost", "lost")
+        await subscribe(s)
+        await s.answer(s.alice, lost)
+        check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
     by_callback(scenario)
 
 
