@@ -42,6 +42,7 @@ struct chat {
     int64_t late;      /* so many of the next messages are beyond catch_up.max_messages */
     uint64_t key;      /* of the next page */
     int64_t asked_ms;
+    int failures;      /* to get a page, in a row */
     struct event *past; /* found by looking back, newest first */
     size_t n_past;
     uint64_t past_from; /* oldest message seen by looking back */

@@ -48,8 +48,12 @@ static void on_past(void *arg, const struct api_answer *r)
     struct chat *c = chats_find(ly, r->tag);
     const cJSON *messages = json_get(r->data, "messages");
 
-    if (!c)
+    if (!c || !c->asked)
         return;
+    if (ly_api_unreachable(r)) {
+        session_down(ly, &r->e, true);
+        return;
+    }
     if (r->e.code != ERR_OK) {
         ly_sync_failed(ly, c, r->e.text);
         return;

@@ -821,6 +821,7 @@ static void go_online(struct lanying *ly)
     posting_pump(ly);
     if (!told)
         adapter_online(ly->a);
+    adapter_remark(ly->a, "traffic", NULL);
 }
 
 void session_noticed(struct lanying *ly, int notice)
@@ -862,6 +863,7 @@ void session_noticed(struct lanying *ly, int notice)
         break;
     case USER_TRAFFIC_LIMIT_EXCEEDED:
         log_warn("lanying", "%s: the app's traffic limit is exceeded", lanying_name(ly));
+        adapter_remark(ly->a, "traffic", "the app's traffic limit is exceeded: see the vendor's console");
         break;
     default:
         break;

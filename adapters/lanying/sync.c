@@ -168,17 +168,21 @@ static void on_again(void *arg)
 
 void ly_sync_failed(struct lanying *ly, struct chat *c, const char *why)
 {
+    bool again = c->failures + 1 < SYNC_TRIES;
+
     if (!c->asked)
         return;
-    log_warn("lanying", "%s: conversation %" PRIu64 ": %s; asking again", lanying_name(ly), c->id, why);
+    log_warn("lanying", "%s: conversation %" PRIu64 ": %s%s", lanying_name(ly), c->id, why, again ? "; asking again" : "");
+    c->failures = again ? c->failures + 1 : 0;
+    c->look_due = c->pull_due = false;
     end_task(ly, c);
-    if (c->queued) { /* not at once */
-        DL_DELETE2(ly->sync.queue, c, queue_prev, queue_next);
-        c->queued = false;
-    }
-    /* The server may count as delivered what did not come. */
-    c->look_due = c->id != 0;
-    c->pull_due = true;
+    /* Later; and the server may count as delivered what did not come. */
+    c->look_due = again && c->id != 0;
+    c->pull_due = again;
+    if (again)
+        return;
+    c->doubt = false; /* nobody can tell: what waits goes under the same id, which makes it one */
+    posting_looked(ly, c->id);
 }
 
 void ly_sync_kept(struct lanying *ly)
@@ -215,6 +219,7 @@ void ly_sync_pulled(struct lanying *ly, struct chat *c, uint64_t next_key)
         ly->sync.at_work++;
     }
     c->asked = false;
+    c->failures = 0;
     c->key = next_key;
     if (!c->in)
         page_done(ly, c);
@@ -340,6 +345,7 @@ void ly_sync_looked(struct lanying *ly, struct chat *c, bool last)
     if (c->task != TASK_LOOK || !c->asked)
         return;
     c->asked = false;
+    c->failures = 0;
     c->pages++;
     if (!last && c->past_from != 0 && looks_on(ly, c)) {
         enqueue(ly, c, true);
