@@ -18,7 +18,8 @@
 #define LOOK_AGAIN_MS 250
 
 /* The platform does not deliver the answer's own text; people still deserve a word. */
-static const char censored[] = "(这条回答未能通过平台的内容审核。The platform's content check did not let this answer through.)";
+static const char censored[] =
+    "(这条回答未能通过平台的内容审核。The platform's content check did not let this answer through.)";
 
 struct answer {
     UT_hash_handle hh; /* by key */
@@ -230,7 +231,8 @@ static bool grew(const struct answer *a)
 
 static bool same(const struct answer *a)
 {
-    return a->shown_known && a->text.len == a->shown.len && (a->text.len == 0 || memcmp(a->text.data, a->shown.data, a->text.len) == 0);
+    return a->shown_known && a->text.len == a->shown.len &&
+           (a->text.len == 0 || memcmp(a->text.data, a->shown.data, a->text.len) == 0);
 }
 
 static int64_t interval_ms(const struct answer *a)

@@ -68,7 +68,8 @@ bool chats_is_group(void *lanying, uint64_t id)
 
 static bool is_idle(const struct chat *c)
 {
-    return c->task == TASK_NONE && !c->queued && !c->pull_due && !c->look_due && !c->in && !c->with_host && !c->ready && !c->doubt;
+    return c->task == TASK_NONE && !c->queued && !c->pull_due && !c->look_due && !c->doubt && !c->in && !c->with_host &&
+           !c->ready;
 }
 
 static void make_room(struct lanying *ly)

@@ -170,7 +170,9 @@ static void lanying_typing(struct adapter *a, const char *chat, const char *thre
     struct outgoing o = { .deed = DEED_TYPING, .ext = ly_bytes_of(on ? EXT_TYPING : EXT_TYPED) };
 
     (void)thread;
-    if (lanying_conf(ly)->mode == MODE_WEBSOCKET && session_online(&ly->session) && posting_is_free(ly) && ly_id_parse(chat, &o.chat) && !chats_is_group(ly, o.chat))
+    if (lanying_conf(ly)->mode != MODE_WEBSOCKET || !session_online(&ly->session) || !posting_is_free(ly))
+        return;
+    if (ly_id_parse(chat, &o.chat) && !chats_is_group(ly, o.chat))
         posting_add(ly, &o, NULL, NULL);
 }
 

@@ -1,7 +1,8 @@
 /* lanying.h: one account of Lanying IM, as the files of this folder share it.
  *
  *   lanying.c   ops and settings
- *   session.c   from nothing to online: servers, token, login; and down again
+ *   session.c   from nothing to online, and down again, in steps: servers.c,
+ *               entry.c (who the bot is, its token), greeting.c (the login)
  *   sync.c      what is to be fetched, in which order: notices, pulls, looks back
  *   websocket.c, rest.c, webhook.c   the three ways to the server
  *   intake.c    events to the host, one conversation's in their order; who speaks
