@@ -355,3 +355,15 @@ struct api_call *ly_api_start(struct api *api, const struct api_ask *ask, api_fn
     try(c, ask->base ? ask->base : places_api(&api->ly->places));
     return c;
 }
+
+struct api_call *ly_api_get(struct lanying *ly, const char *path, uint64_t tag, api_fn *fn)
+{
+    return ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .path = path, .as = lanying_as(ly), .tag = tag }, fn, ly);
+}
+
+struct api_call *ly_api_post(struct lanying *ly, const char *path, const char *body, uint64_t tag, api_fn *fn)
+{
+    const struct api_ask ask = { .method = "POST", .path = path, .body = body, .as = lanying_as(ly), .tag = tag };
+
+    return ly_api_start(&ly->api, &ask, fn, ly);
+}

@@ -60,6 +60,9 @@ void ly_api_init(struct api *api, struct lanying *ly);
 void ly_api_fini(struct api *api); /* cancels what runs */
 /* Returns a handle that is valid until fn was called. */
 struct api_call *ly_api_start(struct api *api, const struct api_ask *ask, api_fn *fn, void *arg);
+/* With the account's own token, and the account as fn's arg. */
+struct api_call *ly_api_get(struct lanying *ly, const char *path, uint64_t tag, api_fn *fn);
+struct api_call *ly_api_post(struct lanying *ly, const char *path, const char *body, uint64_t tag, api_fn *fn);
 void ly_api_token_renewed(struct api *api, const struct err *e); /* or could not be */
 void ly_api_cancel(struct api_call **call); /* NULL-safe */
 

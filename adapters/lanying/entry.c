@@ -247,17 +247,17 @@ static void identify(struct lanying *ly)
         buf_adds(&path, "/roster/name?username=");
         places_encode(&path, conf->username);
     }
-    ly->session.call = ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .path = buf_str(&path), .as = API_ADMIN },
-                                 on_identified, ly);
+    ly->session.call = ly_api_get(ly, buf_str(&path), 0, on_identified);
     buf_free(&path);
 }
 
 void session_enter(struct lanying *ly)
 {
+    const struct lanying_conf *conf = lanying_conf(ly);
     struct session *s = &ly->session;
 
     session_set_state(ly, SESSION_ENTERING);
-    if (lanying_conf(ly)->mode == MODE_WEBHOOK && (lanying_conf(ly)->user_id > 0 || secret_empty(&lanying_conf(ly)->password))) {
+    if (conf->mode == MODE_WEBHOOK && (conf->user_id > 0 || secret_empty(&conf->password))) {
         identify(ly);
     } else if (token_usable(s) && !s->pinging) {
         ly->api.bot = s->uid;

@@ -44,8 +44,8 @@ static const struct setting settings[] = {
               "for them again and again." },
     { .name = "transport", .type = SETTING_ENUM, .offset = AT(transport), .choices = transports, .fallback = "auto",
       .help = "What is spoken over the WebSocket. \"auto\": Socket.IO, and raw frames where that is refused." },
-    { .name = "dns_url", .type = SETTING_STRING, .offset = AT(dns_url), .example = "https://dns.lanyingim.com", .check = check_url,
-      .help = "Discovery server of a private cloud; none: the vendor's." },
+    { .name = "dns_url", .type = SETTING_STRING, .offset = AT(dns_url), .example = "https://dns.lanyingim.com",
+      .check = check_url, .help = "Discovery server of a private cloud; none: the vendor's." },
     { .name = "api_endpoint", .type = SETTING_STRING, .offset = AT(api_endpoint), .example = "https://s-1-3-api.maximtop.cn",
       .check = check_url, .help = "Base URL of the HTTP API, instead of discovery." },
     { .name = "ws_url", .type = SETTING_STRING, .offset = AT(ws_url), .example = "wss://webim.example.org",
@@ -69,8 +69,8 @@ static const struct setting settings[] = {
     { .name = "mention_all", .type = SETTING_BOOL, .offset = AT(mention_all), .fallback = "false",
       .help = "Whether a message that mentions everybody mentions the bot." },
     { .name = "group_context", .type = SETTING_ENUM, .offset = AT(group_context), .choices = contexts, .fallback = "all",
-      .help = "\"all\": a group is one conversation, and the bot reads along. \"mention\": everybody in it has a conversation of "
-              "their own with the bot, of the messages that mention it." },
+      .help = "\"all\": a group is one conversation, and the bot reads along. \"mention\": everybody in it has a "
+              "conversation of their own with the bot, of the messages that mention it." },
     { .name = "users", .type = SETTING_GROUP, .offset = AT(users), .group = list_settings,
       .help = "Whom the bot listens to." },
     { .name = "groups", .type = SETTING_GROUP, .offset = AT(groups), .group = list_settings,

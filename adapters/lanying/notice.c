@@ -18,11 +18,6 @@ static void on_accepted(void *arg, const struct api_answer *r)
         log_warn("lanying", "%s: %s", lanying_name(ly), r->e.text);
 }
 
-static void post(struct lanying *ly, const char *path, const char *body)
-{
-    ly_api_start(&ly->api, &(struct api_ask){ .method = "POST", .path = path, .body = body, .as = lanying_as(ly) }, on_accepted, ly);
-}
-
 static void befriend(struct lanying *ly, uint64_t uid)
 {
     struct buf path;
@@ -31,7 +26,7 @@ static void befriend(struct lanying *ly, uint64_t uid)
         return;
     buf_init(&path, API_PATH_BYTES_MAX);
     buf_addf(&path, "/roster/accept?user_id=%" PRIu64, uid);
-    post(ly, buf_str(&path), NULL);
+    ly_api_post(ly, buf_str(&path), NULL, 0, on_accepted);
     buf_free(&path);
 }
 
@@ -44,7 +39,7 @@ static void join(struct lanying *ly, uint64_t group, uint64_t inviter)
         return;
     buf_init(&body, API_BODY_BYTES_MAX);
     buf_addf(&body, "{\"approval\":true,\"group_id\":%" PRIu64 ",\"user_id\":%" PRIu64 "}", group, inviter);
-    post(ly, "/group/invite/handle", buf_str(&body));
+    ly_api_post(ly, "/group/invite/handle", buf_str(&body), 0, on_accepted);
     buf_free(&body);
 }
 
@@ -144,15 +139,10 @@ static void on_invitations(void *arg, const struct api_answer *r)
             join(ly, ly_json_get_id(item, "group_id"), ly_json_get_id(item, "inviter_id"));
 }
 
-static void get(struct lanying *ly, const char *path, api_fn *fn)
-{
-    ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .path = path, .as = lanying_as(ly) }, fn, ly);
-}
-
 void notice_online(struct lanying *ly)
 {
     if (lanying_conf(ly)->auto_accept_friend)
-        get(ly, "/roster/apply/list", on_requests);
+        ly_api_get(ly, "/roster/apply/list", 0, on_requests);
     if (lanying_conf(ly)->auto_accept_invite)
-        get(ly, "/group/invitation_list", on_invitations);
+        ly_api_get(ly, "/group/invitation_list", 0, on_invitations);
 }

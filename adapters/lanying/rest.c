@@ -72,8 +72,7 @@ static void rest_look(struct lanying *ly, struct chat *c, uint64_t from)
     buf_init(&path, API_PATH_BYTES_MAX);
     buf_addf(&path, "/message/conversation?opposite_id=%" PRIu64 "&msg_id_start=%" PRIu64 "&limit=%d", c->id,
              c->past_next ? c->past_next : from, SYNC_PAGE);
-    ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .path = buf_str(&path), .as = lanying_as(ly), .tag = c->id }, on_past,
-              ly);
+    ly_api_get(ly, buf_str(&path), c->id, on_past);
     buf_free(&path);
 }
 
@@ -109,10 +108,7 @@ static void rest_transmit(struct lanying *ly, struct parcel *p)
 
     buf_init(&body, API_BODY_BYTES_MAX);
     wire_body(&body, &self, &p->o);
-    p->call = ly_api_start(
-        &ly->api,
-        &(struct api_ask){ .method = "POST", .path = "/message/send", .body = buf_str(&body), .as = lanying_as(ly), .tag = p->o.id },
-        on_sent, ly);
+    p->call = ly_api_post(ly, "/message/send", buf_str(&body), p->o.id, on_sent);
     buf_free(&body);
 }
 
@@ -141,7 +137,7 @@ static void ask_unread(void *arg)
 {
     struct lanying *ly = arg;
 
-    ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .path = "/message/unread", .as = API_BOT }, on_unread, ly);
+    ly_api_get(ly, "/message/unread", 0, on_unread);
 }
 
 static void on_acknowledged(void *arg, const struct api_answer *r)
@@ -163,7 +159,7 @@ static void poll_read(struct lanying *ly, struct chat *c)
     c->past_newest = 0;
     buf_init(&path, API_PATH_BYTES_MAX);
     buf_addf(&path, "/message/ack?conversation_id=%" PRIu64 "&msg_id=%" PRIu64 "&device_sn=0", c->id, mid);
-    ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .path = buf_str(&path), .as = API_BOT }, on_acknowledged, ly);
+    ly_api_get(ly, buf_str(&path), 0, on_acknowledged);
     buf_free(&path);
 }
 

@@ -144,13 +144,8 @@ static void ask_people(struct lanying *ly)
     else
         buf_adds(&body, "{\"list\":[");
     put_people(ly, p->stage, p->key.group, &body);
-    ly->roster.people_call =
-        ly_api_start(&ly->api,
-                  &(struct api_ask){ .method = "POST",
-                                     .path = p->stage == STAGE_GROUP ? "/group/members/display_name" : "/roster/list",
-                                     .body = buf_str(&body),
-                                     .as = lanying_as(ly) },
-                  on_people, ly);
+    ly->roster.people_call = ly_api_post(ly, p->stage == STAGE_GROUP ? "/group/members/display_name" : "/roster/list",
+                                      buf_str(&body), 0, on_people);
     buf_free(&body);
 }
 
@@ -232,10 +227,7 @@ bool roster_group(struct lanying *ly, struct chat *c)
     roster->group = c->id;
     buf_init(&body, API_BODY_BYTES_MAX);
     buf_addf(&body, "{\"group_list\":[%" PRIu64 "]}", c->id);
-    roster->group_call = ly_api_start(
-        &ly->api,
-        &(struct api_ask){ .method = "POST", .path = "/group/info/batch", .body = buf_str(&body), .as = lanying_as(ly) }, on_group,
-        ly);
+    roster->group_call = ly_api_post(ly, "/group/info/batch", buf_str(&body), 0, on_group);
     buf_free(&body);
     return false;
 }
@@ -257,8 +249,7 @@ static void on_joined(void *arg, const struct api_answer *r)
 void roster_joined(struct lanying *ly)
 {
     if (!ly->roster.joined_call)
-        ly->roster.joined_call = ly_api_start(
-            &ly->api, &(struct api_ask){ .method = "GET", .path = "/group/user_joined", .as = lanying_as(ly) }, on_joined, ly);
+        ly->roster.joined_call = ly_api_get(ly, "/group/user_joined", 0, on_joined);
 }
 
 /* --- life --- */

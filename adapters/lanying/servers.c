@@ -142,7 +142,8 @@ static void ask_dns(struct lanying *ly)
 
     buf_init(&url, API_PATH_BYTES_MAX);
     places_url(&url, server, lanying_conf(ly)->app_id);
-    ly->session.call = ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .base = buf_str(&url), .path = "" }, on_found, ly);
+    ly->session.call =
+        ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .base = buf_str(&url), .path = "" }, on_found, ly);
     buf_free(&url);
 }
 

@@ -170,49 +170,55 @@ void session_go_online(struct lanying *ly)
     adapter_remark(ly->a, "traffic", NULL);
 }
 
-void session_noticed(struct lanying *ly, int notice)
+/* Why the login is over, and comes back only by the operator's wish; NULL: it is not over. */
+static const char *why_over(int notice)
 {
-    struct session *s = &ly->session;
-
     switch (notice) {
     case USER_KICK_BY_SAME_DEVICE:
-        /* The next start, by a person, comes as another device. */
-        s->guid[0] = '\0';
-        s->device = 0;
-        session_write_fact(ly, session_on_written);
-        session_fail(ly, ERR_AUTH, false, "another program logged in as this very device; if it is not a copy of this bot's data, "
-                                  "change the password");
-        break;
+        return "another program logged in as this very device; if it is not a copy of this bot's data, change the password";
     case USER_PASSWORD_CHANGED:
+        return "the password was changed";
     case USER_FROZEN:
+        return "the user was frozen";
     case USER_REMOVED:
+        return "the user was removed";
     case USER_KICKED_BY_OTHER_DEVICE:
+        return "the bot was logged out by an administrator or another device";
     case USER_DEVICE_REMOVED:
-        session_drop_token(s);
-        s->guid[0] = '\0';
-        s->device = 0;
-        session_write_fact(ly, session_on_written);
-        session_fail(ly, ERR_AUTH, false,
-             notice == USER_PASSWORD_CHANGED         ? "the password was changed"
-             : notice == USER_FROZEN                 ? "the user was frozen"
-             : notice == USER_REMOVED                ? "the user was removed"
-             : notice == USER_KICKED_BY_OTHER_DEVICE ? "the bot was logged out by an administrator or another device"
-                                                     : "the bot's device was removed");
-        break;
-    case USER_CLUSTER_CHANGED:
-    case USER_DNS_UPDATE:
-        session_drop_token(s);
-        disconnect(ly);
-        places_fini(&ly->places);
-        session_set_state(ly, SESSION_FINDING);
-        timer_set(&s->patience, SESSION_DNS_MOVE_MS);
-        break;
-    case USER_TRAFFIC_LIMIT_EXCEEDED:
-        log_warn("lanying", "%s: the app's traffic limit is exceeded", lanying_name(ly));
-        adapter_remark(ly->a, "traffic", "the app's traffic limit is exceeded: see the vendor's console");
-        break;
+        return "the bot's device was removed";
     default:
-        break;
+        return NULL;
+    }
+}
+
+/* The next login comes as another device. */
+static void forget_device(struct session *s)
+{
+    s->guid[0] = '\0';
+    s->device = 0;
+}
+
+static void move(struct lanying *ly)
+{
+    session_drop_token(&ly->session);
+    disconnect(ly);
+    places_fini(&ly->places);
+    session_set_state(ly, SESSION_FINDING);
+    timer_set(&ly->session.patience, SESSION_DNS_MOVE_MS);
+}
+
+void session_noticed(struct lanying *ly, int notice)
+{
+    if (why_over(notice)) {
+        if (notice != USER_KICK_BY_SAME_DEVICE)
+            session_drop_token(&ly->session);
+        forget_device(&ly->session);
+        session_write_fact(ly, session_on_written);
+        session_fail(ly, ERR_AUTH, false, why_over(notice));
+    } else if (notice == USER_CLUSTER_CHANGED || notice == USER_DNS_UPDATE) {
+        move(ly);
+    } else if (notice == USER_TRAFFIC_LIMIT_EXCEEDED) {
+        adapter_remark(ly->a, "traffic", "the app's traffic limit is exceeded: see the vendor's console");
     }
 }
 
