@@ -8,6 +8,7 @@
 
 #include "adapters/lanying/lanying.h"
 #include "plugin/base/clock.h"
+#include "plugin/base/json.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 
@@ -129,34 +130,47 @@ static bool is_worth_keeping(const struct chat *c)
     return c->id != 0 && c->active_ms != 0;
 }
 
-void chats_print(struct buf *out, const struct chats *chats)
+static void print_chat(struct buf *out, const struct chat *c)
+{
+    buf_addf(out,
+             "{\"id\":\"%" PRIu64 "\",\"group\":%s,\"at\":\"%" PRIu64 "\",\"at_ms\":%" PRId64 ",\"active_ms\":%" PRId64 "}", c->id,
+             c->group ? "true" : "false", c->at, c->at_ms, c->active_ms);
+}
+
+/* Of too many, those used last. */
+static void print_list(struct buf *out, const struct chats *chats)
 {
     size_t n = 0;
 
     for (const struct chat *c = chats->all; c; c = c->hh.next)
         n += is_worth_keeping(c);
-    for (const struct chat *c = chats->all; c; c = c->hh.next)
-        if (is_worth_keeping(c) && n-- <= CHATS_KEPT_MAX)
-            buf_addf(out, "%c %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 "\n", c->group ? 'g' : 'u', c->id, c->at, c->at_ms,
-                     c->active_ms);
+    buf_addc(out, '[');
+    for (const struct chat *c = chats->all; c; c = c->hh.next) {
+        if (!is_worth_keeping(c) || n-- > CHATS_KEPT_MAX)
+            continue;
+        if (out->len > 1)
+            buf_addc(out, ',');
+        print_chat(out, c);
+    }
+    buf_addc(out, ']');
 }
 
 static void read_list(struct lanying *ly, const char *text)
 {
-    uint64_t id, at;
-    int64_t at_ms, active_ms;
-    char kind;
-    int len;
+    cJSON *list = text ? ly_json_parse(text, strlen(text)) : NULL;
+    const cJSON *item;
 
-    while (text && sscanf(text, "%c %" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64 "\n%n", &kind, &id, &at, &at_ms, &active_ms,
-                          &len) == 5) {
-        struct chat *c = chats_get(ly, id, kind == 'g');
-        c->at = at;
-        c->at_ms = at_ms;
-        c->active_ms = active_ms;
+    cJSON_ArrayForEach(item, list) {
+        uint64_t id = ly_json_get_id(item, "id");
+        struct chat *c = id ? chats_get(ly, id, json_bool(item, "group", false)) : NULL;
+        if (!c)
+            continue;
+        c->at = ly_json_get_id(item, "at");
+        c->at_ms = json_int(item, "at_ms", 0);
+        c->active_ms = json_int(item, "active_ms", 0);
         c->kept = c->doubt = true; /* what was under way when we stopped may have arrived */
-        text += len;
     }
+    cJSON_Delete(list);
 }
 
 static void on_recalled(void *arg, const char *value, int64_t expires_ms, const struct err *e)
@@ -218,7 +232,7 @@ void chats_write_now(struct lanying *ly)
         c->being_kept = is_worth_keeping(c);
     list_key(ly, key);
     buf_init(&list, CHATS_LIST_BYTES_MAX);
-    chats_print(&list, chats);
+    print_list(&list, chats);
     chats->writing = true;
     adapter_keep(ly->a, key, buf_str(&list), 0, on_written, ly);
     buf_free(&list);

@@ -19,7 +19,7 @@
 #define CHATS_MAX 4096      /* in memory; the ones unused for longest go first */
 #define CHATS_KEPT_MAX 1000 /* on disk */
 #define CHATS_FLUSH_MS 5000 /* positions wait this long, to go to disk together */
-#define CHATS_LIST_BYTES_MAX 131072U
+#define CHATS_LIST_BYTES_MAX 262144U
 
 struct lanying;
 
@@ -85,8 +85,5 @@ void chats_used(struct lanying *ly, struct chat *c);      /* something was said 
 void chats_moved(struct lanying *ly, struct chat *c, const struct event *ev); /* ev is in the journal */
 void chats_write_soon(struct lanying *ly);
 void chats_write_now(struct lanying *ly); /* ly_sync_kept() follows when those that are new are on disk */
-
-/* The list as it is kept. Pure. */
-void chats_print(struct buf *out, const struct chats *chats);
 
 #endif

@@ -27,8 +27,8 @@ struct ly_type {
 #define U64(n, member) { n, KIND_U64, offsetof(TAG, member), NULL }
 #define S32(n, member) { n, KIND_S32, offsetof(TAG, member), NULL }
 #define BYTES(n, member) { n, KIND_BYTES, offsetof(TAG, member), NULL }
-#define MESSAGE(n, member, of) { n, KIND_MESSAGE, offsetof(TAG, member), &of }
-#define LIST(n, member, of) { n, KIND_LIST, offsetof(TAG, member), &of }
+#define MESSAGE(n, member, of) { n, KIND_MESSAGE, offsetof(TAG, member), &(of) }
+#define LIST(n, member, of) { n, KIND_LIST, offsetof(TAG, member), &(of) }
 #define END { 0, 0, 0, NULL }
 #define TYPE(of) const struct ly_type ly_##of##_type = { #of, sizeof(TAG), of##_fields }
 

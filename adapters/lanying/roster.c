@@ -1,6 +1,7 @@
 #include "adapters/lanying/roster.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,13 +14,12 @@
 /* A name is looked for in the group first, then among all people. */
 enum stage { STAGE_GROUP, STAGE_ALL, STAGE_KNOWN };
 
-struct person_key {
-    uint64_t group, uid;
-};
+#define KEY_BYTES (2 * LY_ID_BYTES)
 
 struct person {
     UT_hash_handle hh;
-    struct person_key key;
+    char key[KEY_BYTES]; /* group and uid; group 0: outside of all */
+    uint64_t group, uid;
     enum stage stage;
     bool asked; /* in the call that runs */
     int64_t at_ms;
@@ -28,12 +28,18 @@ struct person {
 
 /* --- people --- */
 
+static void make_key(char key[KEY_BYTES], uint64_t group, uint64_t uid)
+{
+    snprintf(key, KEY_BYTES, "%" PRIu64 " %" PRIu64, group, uid);
+}
+
 static struct person *find(struct lanying *ly, uint64_t group, uint64_t uid)
 {
-    const struct person_key key = { group, uid };
+    char key[KEY_BYTES];
     struct person *p;
 
-    HASH_FIND(hh, ly->roster.people, &key, sizeof key, p);
+    make_key(key, group, uid);
+    HASH_FIND_STR(ly->roster.people, key, p);
     return p;
 }
 
@@ -50,10 +56,12 @@ static struct person *add(struct lanying *ly, uint64_t group, uint64_t uid)
 
     while (HASH_COUNT(ly->roster.people) >= ROSTER_NAMES_MAX)
         forget(ly, ly->roster.people);
-    p->key = (struct person_key){ group, uid };
+    p->group = group;
+    p->uid = uid;
+    make_key(p->key, group, uid);
     p->stage = group ? STAGE_GROUP : STAGE_ALL;
     p->at_ms = clock_mono_ms();
-    HASH_ADD(hh, ly->roster.people, key, sizeof p->key, p);
+    HASH_ADD_STR(ly->roster.people, key, p);
     return p;
 }
 
@@ -62,7 +70,7 @@ void roster_forget(struct lanying *ly, uint64_t uid)
     struct person *p, *next;
 
     HASH_ITER(hh, ly->roster.people, p, next)
-        if (p->key.uid == uid)
+        if (p->uid == uid)
             forget(ly, p);
 }
 
@@ -98,7 +106,7 @@ static void on_people(void *arg, const struct api_answer *r)
     roster->people_call = NULL;
     cJSON_ArrayForEach(item, r->data) {
         HASH_ITER(hh, roster->people, p, next)
-            if (p->asked && p->key.uid == ly_json_get_id(item, "user_id") && name_in(item))
+            if (p->asked && p->uid == ly_json_get_id(item, "user_id") && name_in(item))
                 settle(p, name_in(item));
     }
     HASH_ITER(hh, roster->people, p, next) {
@@ -120,9 +128,9 @@ static size_t put_people(struct lanying *ly, enum stage stage, uint64_t group, s
     size_t n = 0;
 
     HASH_ITER(hh, ly->roster.people, p, next) {
-        if (p->stage != stage || (stage == STAGE_GROUP && p->key.group != group) || n == ROSTER_ASK_MAX)
+        if (p->stage != stage || (stage == STAGE_GROUP && p->group != group) || n == ROSTER_ASK_MAX)
             continue;
-        buf_addf(body, "%s%" PRIu64, n++ ? "," : "", p->key.uid);
+        buf_addf(body, "%s%" PRIu64, n++ ? "," : "", p->uid);
         p->asked = true;
     }
     buf_adds(body, "]}");
@@ -140,10 +148,10 @@ static void ask_people(struct lanying *ly)
         return;
     buf_init(&body, API_BODY_BYTES_MAX);
     if (p->stage == STAGE_GROUP)
-        buf_addf(&body, "{\"group_id\":%" PRIu64 ",\"user_list\":[", p->key.group);
+        buf_addf(&body, "{\"group_id\":%" PRIu64 ",\"user_list\":[", p->group);
     else
         buf_adds(&body, "{\"list\":[");
-    put_people(ly, p->stage, p->key.group, &body);
+    put_people(ly, p->stage, p->group, &body);
     ly->roster.people_call = ly_api_post(ly, p->stage == STAGE_GROUP ? "/group/members/display_name" : "/roster/list",
                                       buf_str(&body), 0, on_people);
     buf_free(&body);
