@@ -12,7 +12,6 @@
 
 #define HEADERS_MAX 6
 #define HEADER_BYTES_MAX 8192U
-#define MESSAGE_SHOWN 160 /* characters of the server's own text in an error */
 #define HTTP_OK 200
 
 struct api_call {
@@ -116,6 +115,7 @@ static enum err_code kind_of(int64_t code)
 static void judge(const struct api_call *c, struct api_answer *r, long status)
 {
     const char *text = json_str(r->root, "message"), *known;
+    int shown = lanying_shown(c->api->ly, text, text ? strlen(text) : 0);
 
     r->code = json_int(r->root, "code", 0);
     if (r->code == 0 && status != HTTP_OK)
@@ -124,8 +124,8 @@ static void judge(const struct api_call *c, struct api_answer *r, long status)
         err_set(&r->e, ERR_PROTO, "%s: the answer is not one of Lanying's API", c->what);
     else if (r->code != API_CODE_OK) {
         known = meaning(r->code);
-        err_set(&r->e, kind_of(r->code), "%s: %s%s%.*s (code %lld)", c->what, known ? known : "refused",
-                text && *text ? ": " : "", MESSAGE_SHOWN, text ? text : "", (long long)r->code);
+        err_set(&r->e, kind_of(r->code), "%s: %s%s%.*s (code %lld)", c->what, known ? known : "refused", shown ? ": " : "",
+                shown, shown ? text : "", (long long)r->code);
     }
 }
 

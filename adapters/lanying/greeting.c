@@ -162,10 +162,11 @@ static void token_refused(struct lanying *ly, const struct err *why)
 void session_refused(struct lanying *ly, const struct ly_status *status)
 {
     struct session *s = &ly->session;
+    int shown = lanying_shown(ly, status->reason.p, status->reason.len);
     struct err e;
 
-    err_set(&e, ERR_AUTH, "the server refuses the login with status %u%s%.*s", status->code, status->reason.len ? ": " : "",
-            (int)status->reason.len, status->reason.len ? status->reason.p : "");
+    err_set(&e, ERR_AUTH, "the server refuses the login with status %u%s%.*s", status->code, shown ? ": " : "", shown,
+            shown ? status->reason.p : "");
     if (hopeless(status->code)) {
         err_set(&e, ERR_AUTH, "%s", hopeless(status->code));
         session_down(ly, &e, false);

@@ -5,6 +5,8 @@
 #include "adapters/lanying/notice.h"
 
 
+#define SHOWN_BYTES_MAX 160U /* of a text of the server's in an error */
+
 /* --- settings --- */
 
 static const char *const modes[] = { "websocket", "webhook", "poll", NULL };
@@ -91,6 +93,23 @@ const struct carrier *lanying_carrier(const struct lanying *ly)
     };
 
     return carriers[lanying_conf(ly)->mode];
+}
+
+static bool holds(const char *text, size_t len, const struct secret *s)
+{
+    const char *value = secret_reveal(s);
+
+    return *value && memmem(text, len, value, strlen(value));
+}
+
+int lanying_shown(const struct lanying *ly, const char *text, size_t len)
+{
+    const struct lanying_conf *conf = lanying_conf(ly);
+
+    if (!text || holds(text, len, &conf->password) || holds(text, len, &conf->admin_token) ||
+        holds(text, len, &conf->callback_signature) || holds(text, len, &ly->session.token))
+        return 0;
+    return (int)(len < SHOWN_BYTES_MAX ? len : SHOWN_BYTES_MAX);
 }
 
 enum api_as lanying_as(const struct lanying *ly)

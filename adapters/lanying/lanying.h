@@ -109,6 +109,8 @@ struct carrier {
 };
 extern const struct carrier carrier_websocket, carrier_webhook, carrier_poll;
 
+/* As much of a text of the server's as an error may show: nothing of one that repeats a secret. */
+int lanying_shown(const struct lanying *ly, const char *text, size_t len);
 enum api_as lanying_as(const struct lanying *ly); /* whose token calls carry */
 const struct carrier *lanying_carrier(const struct lanying *ly);
 void websocket_init(struct lanying *ly);

@@ -10,7 +10,6 @@
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 
-#define REASON_SHOWN 160 /* bytes of the server's text in an error */
 #define TXN_BYTES_MAX 512U
 #define ID_BIT (UINT64_C(1) << 52) /* set in ids made from transactions; ms * 1000 reaches it in the year 2112 */
 
@@ -440,16 +439,16 @@ void posting_answered(struct lanying *ly, struct parcel *p, uint32_t code, const
                       uint64_t server_mid)
 {
     struct parcel_result r = { .code = code };
+    int shown;
 
     if (code == LY_CODE_OK) {
         confirm(ly, p, server_mid);
     } else if (code == LY_CODE_RATE_LIMIT_EXCEEDED) {
         pause_posting(ly, p);
     } else {
-        if (reason_len > REASON_SHOWN)
-            reason_len = REASON_SHOWN;
+        shown = lanying_shown(ly, reason, reason_len);
         err_set(&r.e, kind_of(code), "the server refuses a message to %" PRIu64 " with status %u%s%.*s", p->o.chat, code,
-                reason_len ? ": " : "", (int)reason_len, reason_len ? reason : "");
+                shown ? ": " : "", shown, shown ? reason : "");
         complete(ly, p, &r);
     }
 }
