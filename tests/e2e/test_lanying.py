@@ -466,8 +466,8 @@ def test_names(lanying):
 @pytest.mark.parametrize("faults", [
     {"repeat_notice": 1, "delay_notice": 0.3}, {"repeat_page": 1}, {"eager": 1}, {"eager": 0.5, "repeat_page": 0.5},
     {"zeros": True, "eager": 0.3}, {"page": 1}, {"page": 2, "count_when": "next", "delay_answer": 0.1}, {"echo": True},
-    {"notice_form": "bare"}, {"notice_form": "nested"}, {"lose_ack": 0.04}, {"lose_send": 0.04}, {"rate": 2},
-    {"repeat_has_mid": True, "lose_ack": 0.04},
+    {"notice_form": "bare"}, {"notice_form": "nested"}, {"lose_ack": 0.02}, {"lose_send": 0.02}, {"rate": 2},
+    {"repeat_has_mid": True, "lose_ack": 0.02}, {"history_raw": True, "lose_ack": 0.02}, {"history_from_start": False},
 ], ids=str)
 def test_faults(lanying, transport, faults):
     """Each question has one answer, whatever happens on the way."""

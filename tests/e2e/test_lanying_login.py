@@ -185,9 +185,11 @@ def test_device_is_kept(lanying):
 @pytest.mark.slow
 @pytest.mark.parametrize("code, tokens", [(wire.INVALID_TOKEN, 2), (wire.PUBLIC_KEY_CHANGED, 2), (wire.FAIL, None),
                                           (wire.UNKNOWN, None), (wire.RATE_LIMIT_EXCEEDED, None)])
-def test_refused_login(lanying, code, tokens):
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+def test_refused_login(lanying, code, tokens, closed):
     """Not for good."""
     async def scenario(s):
+        s.cloud.faults.close_refused = closed
         s.cloud.script.logins += [code]
         await s.online()
         await is_fine(s)
@@ -242,6 +244,21 @@ def test_kicked(lanying, kind):
         await s.stop()
         await s.online()
         assert (await s.answer(s.alice, mid)).text == "after the kick"
+    lanying(scenario)
+
+
+@pytest.mark.slow
+def test_kicked_long_ago(lanying):
+    """That a device was kicked is told in the conversation of notices, too, where the next login finds it: it is over."""
+    async def scenario(s):
+        session = await s.online()
+        session.kick()
+        await s.cloud.until(lambda: session.closed)
+        await s.stop()
+        s.world.notice(s.bot, wire.NS_USER_NOTICE, {"type": wire.KICK_BY_SAME_DEVICE})
+        await s.online()
+        await is_fine(s)
+        assert s.cloud.sessions_of(s.bot)
     lanying(scenario)
 
 

@@ -79,6 +79,7 @@ def test_storm(lanying, transport, seed):
         faults = s.cloud.faults
         faults.lose_notice, faults.repeat_notice, faults.delay_notice, faults.repeat_page = 0.2, 0.2, 0.3, 0.1
         faults.eager, faults.page, faults.delay_answer = 0.1, 5, 0.05
+        faults.history_raw = transport == "raw"
         talkers = [Talker(s, n, dice) for n in range(PEOPLE + GROUPS)]
         seconds = len(MISFORTUNES) * sum(PAUSE_SECONDS) / 2
         talking = [asyncio.create_task(t.talk(QUESTIONS // len(talkers), seconds)) for t in talkers]

@@ -14,7 +14,7 @@ EVENT = '451-["frame",{"_placeholder":true,"num":0}]'
 HEARTBEAT = bytes.fromhex("080010001800")
 LOGIN_FIRST = "you must login first"
 CLIENT_MID_MAX = 1 << 53
-KICK_SECONDS = 0.2  # that somebody who was kicked stays connected
+CLOSE_SECONDS = 0.2  # that somebody who was kicked or refused stays connected
 
 
 @dataclass
@@ -32,6 +32,8 @@ class Faults:
     page: int = 20               # messages in an answer to a pull
     count_when: str = "sent"     # what a page was given out for good with: "sent", or "next": the next pull
     history_from_start: bool = True  # history from an id on holds that message, too
+    history_raw: bool = False    # history holds messages as they were sent, and operations, instead of what became of them
+    close_refused: bool = False  # whoever may not log in is thrown out
     echo: bool = False           # a device gets its own messages, too
     zeros: bool = False          # fields that say nothing are there, as zeros
     rollback: int = 0            # so many entries of each conversation are new again after a login
@@ -201,8 +203,10 @@ class Session:
                 raise Refused(wire.APP_FROZEN, "app frozen")
             device = self.world.device(user, sn, p.get("device_guid", ""))
         except Refused as e:
-            self.server.changed()
-            return self.send(wire.PROVISION, {"status": status(e.code, e.reason)})
+            self.send(wire.PROVISION, {"status": status(e.code, e.reason)})
+            if self.faults.close_refused:
+                asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.close)
+            return self.server.changed()
         for other in self.server.sessions_of(user):
             if other is not self and other.device is device:
                 other.kick()
@@ -221,7 +225,7 @@ class Session:
                 "timestamp": now_ms(), "ns": wire.NS_USER_NOTICE, "payload": {"type": kind}}
         self.send(wire.SYNC, {"status": status(), "metas": [meta], "xid": {}})
         self.forget()
-        asyncio.get_running_loop().call_later(KICK_SECONDS, self.close)
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.close)
 
     # --- receiving ---
     def unread(self):
@@ -281,10 +285,14 @@ class Session:
         start, number = p.get("key", 0), p.get("full_sync_num", 0)
         if number <= 0:
             self.complain(f"history of {number} messages")
-        rows = self.world.history(self.user, conversation, start)
+        if self.faults.history_raw:
+            log = self.user.logs.get(conversation, [])
+            metas = [entry.meta for entry in reversed(log) if entry.present is None and (not start or entry.meta["id"] <= start)]
+        else:
+            metas = [m.meta for m in self.world.history(self.user, conversation, start)]
         if start and not self.faults.history_from_start:
-            rows = [m for m in rows if m.mid != start]
-        self.send_metas([m.meta for m in rows[:number]], conversation, is_full_sync=True)
+            metas = [meta for meta in metas if meta["id"] != start]
+        self.send_metas(metas[:number], conversation, is_full_sync=True)
 
     def tell(self, conversation, entry):
         """Something new is in the log."""
