@@ -26,7 +26,6 @@ struct answer {
     char *key;         /* conversation and message */
     struct lanying *ly;
     uint64_t chat;
-    bool group;
     uint64_t client_id; /* of the message that holds it */
     uint64_t mid;       /* what the server calls that; 0: not said yet */
 
@@ -84,7 +83,6 @@ static struct answer *answer_new(struct lanying *ly, const struct msg_out *m)
     a->key = mem_dup(key);
     a->ly = ly;
     ly_id_parse(m->chat, &a->chat);
-    a->group = chats_is_group(ly, a->chat);
     a->client_id = posting_id_of(ly, m->txn);
     a->begun_ms = clock_mono_ms();
     buf_init(&a->text, TEXT_BYTES_MAX);
@@ -200,7 +198,6 @@ static void post(struct answer *a, enum deed deed, const char *text, size_t len)
         .deed = deed,
         .id = deed == DEED_SAY ? a->client_id : 0,
         .chat = a->chat,
-        .group = a->group,
         .mid = a->mid,
         .text = { text, len },
         .ext = { ext.data, ext.len },
@@ -285,13 +282,14 @@ static void go_on(struct answer *a)
 
 static void take_back(struct answer *a)
 {
-    const struct outgoing o = { .deed = DEED_RECALL, .chat = a->chat, .group = a->group, .mid = a->mid };
+    struct outgoing o = { .deed = DEED_RECALL, .chat = a->chat };
     struct chat *c = chats_find(a->ly, a->chat);
 
     if (a->mid == 0)
         a->mid = posting_known(a->ly, a->client_id);
     a->over = true;
     if (a->mid != 0) {
+        o.mid = a->mid;
         a->post = posting_add(a->ly, &o, on_posted, a);
     } else if (c && c->doubt) { /* from an earlier run: it may be there */
         ly_sync_look(a->ly, c);

@@ -243,6 +243,7 @@ static bool must_look_first(struct lanying *ly, const struct parcel *p)
 
 static void transmit(struct lanying *ly, struct parcel *p)
 {
+    p->o.group = chats_is_group(ly, p->o.chat); /* known by now, at the latest */
     p->sent = true;
     p->sent_ms = clock_mono_ms();
     ly->posting.under_way++;

@@ -75,7 +75,7 @@ void posting_pump(struct lanying *ly); /* something may go now */
 /* The server takes all that is sent: there is room for what can be left out. */
 bool posting_is_free(const struct lanying *ly);
 
-/* Copies what o points to. o->id 0: a fresh one. fn comes from the loop, once,
+/* Copies what o points to. o->id 0: a fresh one; group and time are filled in. fn comes from the loop, once,
  * unless the waiting is given up. */
 struct parcel *posting_add(struct lanying *ly, const struct outgoing *o, parcel_fn *fn, void *arg);
 void posting_give_up(struct parcel **p); /* NULL-safe: nobody waits any more, but it goes all the same */

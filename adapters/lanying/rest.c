@@ -46,7 +46,7 @@ static void on_past(void *arg, const struct api_answer *r)
 {
     struct lanying *ly = arg;
     struct chat *c = chats_find(ly, r->tag);
-    const cJSON *messages = json_get(r->data, "messages");
+    const cJSON *messages = json_get(cJSON_IsObject(r->data) ? r->data : r->root, "messages");
 
     if (!c || !c->asked)
         return;

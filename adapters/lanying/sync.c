@@ -86,16 +86,27 @@ static bool is_kept(struct lanying *ly, struct chat *c)
     return false;
 }
 
+/* Back first, so that messages come in their order; but a server that cannot
+ * look back keeps nobody waiting for what is new. */
+static enum chat_task choose(const struct chat *c, bool can_pull)
+{
+    if (!can_pull)
+        return TASK_LOOK;
+    return c->look_due && !(c->pull_due && c->failures > 0) ? TASK_LOOK : TASK_PULL;
+}
+
 static void begin(struct lanying *ly, struct chat *c)
 {
+    bool can_pull = lanying_carrier(ly)->pull != NULL;
+
     if (c->task == TASK_NONE) {
         if (!is_kept(ly, c))
             return;
-        c->task = c->look_due || !lanying_carrier(ly)->pull ? TASK_LOOK : TASK_PULL;
+        c->task = choose(c, can_pull);
         ly->sync.at_work++;
         if (c->task == TASK_LOOK)
             c->look_due = false;
-        if (c->task == TASK_PULL || !lanying_carrier(ly)->pull)
+        if (c->task == TASK_PULL || !can_pull)
             c->pull_due = false;
         c->key = c->past_from = 0;
         c->past_over = false;
@@ -219,7 +230,8 @@ void ly_sync_pulled(struct lanying *ly, struct chat *c, uint64_t next_key)
         ly->sync.at_work++;
     }
     c->asked = false;
-    c->failures = 0;
+    if (!c->look_due)
+        c->failures = 0;
     c->key = next_key;
     if (!c->in)
         page_done(ly, c);

@@ -12,7 +12,7 @@
 
 #define SYNC_AT_ONCE_MAX 16   /* conversations at work */
 #define SYNC_PER_SECOND 20    /* requests, as the vendor's client */
-#define SYNC_ANSWER_MS 20000  /* for a page */
+#define SYNC_ANSWER_MS 10000  /* for a page */
 #define SYNC_AGAIN_MS 5000    /* before what failed is asked again */
 #define SYNC_TRIES 3          /* then not before there is news of the conversation, or a login */
 #define SYNC_PAGE 20          /* messages of a look back asked for at once */

@@ -127,10 +127,22 @@ static void on_unread(struct lanying *ly, const struct ly_unread_dl *dl)
     ly_sync_unread_end(ly);
 }
 
-/* The conversation that an answer is about; NULL: none that we asked about. */
+/* The conversation that an answer is about; NULL: none that we asked about.
+ * Where it does not say so, its messages do. */
 static struct chat *chat_of(struct lanying *ly, const struct ly_sync_dl *dl)
 {
-    return chats_find(ly, dl->xid.uid);
+    struct chat *c = NULL;
+    struct ly_meta meta;
+    size_t at = 0;
+
+    if (dl->has & LY_HAS(4))
+        return chats_find(ly, dl->xid.uid);
+    if (ly_next(&ly_meta_type, &dl->metas, &at, &meta)) {
+        c = chats_find(ly, meta.to.uid);
+        if (!c || !c->group)
+            c = chats_find(ly, meta.from.uid == ly->session.uid ? meta.to.uid : meta.from.uid);
+    }
+    return c;
 }
 
 static struct event *read_event(struct lanying *ly, const struct ly_meta *meta)
