@@ -77,6 +77,8 @@ struct lanying {
     } beat; /* websocket.c */
     struct timer poll;          /* rest.c */
     struct callback *callbacks; /* webhook.c */
+    struct lanying *next_listening;
+    bool listens;
 };
 
 static inline const struct lanying_conf *lanying_conf(const struct lanying *ly)

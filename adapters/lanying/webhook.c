@@ -158,6 +158,19 @@ void webhook_go_on(struct lanying *ly)
             take(cb);
 }
 
+/* Accounts that have their route: one path has room for one. */
+static struct lanying *listening;
+
+static bool is_taken(const char *path)
+{
+    const struct lanying *ly;
+
+    LL_FOREACH2(listening, ly, next_listening)
+        if (strcmp(lanying_conf(ly)->webhook_path, path) == 0)
+            return true;
+    return false;
+}
+
 enum err_code webhook_init(struct lanying *ly, struct err *e)
 {
     const struct lanying_conf *conf = lanying_conf(ly);
@@ -166,6 +179,11 @@ enum err_code webhook_init(struct lanying *ly, struct err *e)
         return ERR_OK;
     if (conf->webhook_path[0] != '/')
         return err_set(e, ERR_INVALID, "webhook_path must begin with /");
+    if (is_taken(conf->webhook_path))
+        return err_set(e, ERR_EXISTS, "another account takes its callbacks at %s: give each a webhook_path of its own",
+                       conf->webhook_path);
+    LL_PREPEND2(listening, ly, next_listening);
+    ly->listens = true;
     server_route(ly->a->server, "POST", conf->webhook_path, on_callback, ly);
     return ERR_OK;
 }
@@ -174,8 +192,10 @@ void webhook_fini(struct lanying *ly)
 {
     struct callback *cb, *next;
 
-    if (ly->a->server)
+    if (ly->listens) {
         server_unroute(ly->a->server, ly);
+        LL_DELETE2(listening, ly, next_listening);
+    }
     DL_FOREACH_SAFE(ly->callbacks, cb, next) {
         answer(cb, 503);
         forget(cb);
