@@ -19,7 +19,6 @@ class Hook:
         self.repeat = 0             # share that is told twice
         self.ids = "mixed"          # how ids are written: number, string, mixed
         self.answers = []           # (message id, status, body, seconds)
-        self.tasks = set()
         self.session = None
 
     def subscribe(self, url, signature, *users):
@@ -34,9 +33,7 @@ class Hook:
                 return
         dice = self.server.world.dice
         for _ in range(2 if dice.random() < self.repeat else 1):
-            task = asyncio.ensure_future(self.post(entry.meta["id"], self.form(entry.meta)))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            self.server.spawn(self.post(entry.meta["id"], self.form(entry.meta)))
 
     def id(self, n):
         as_text = self.ids == "string" or self.ids == "mixed" and self.server.world.dice.random() < 0.5
@@ -69,8 +66,5 @@ class Hook:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def close(self):
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
         if self.session:
             await self.session.close()

@@ -153,7 +153,7 @@ class Session:
         """In good order."""
         if not self.closed:
             self.closed = True
-            asyncio.ensure_future(self.ws.close())
+            self.server.spawn(self.ws.close())
 
     # --- frames ---
     def frame(self, data):
@@ -397,7 +397,7 @@ class SocketIoSession(Session):
         if self.frames:
             self.complain("spoke before the namespace was connected")
         self.outbox.put_nowait(("40",))
-        asyncio.ensure_future(self.watch())
+        self.server.spawn(self.watch())
 
     async def watch(self):
         """The client is to ping; one that does not is taken for dead."""

@@ -89,6 +89,7 @@ class Server:
         self.refused = []            # (status, reason) of sends
         self.sent_in_second = {}
         self.event = asyncio.Event()
+        self.tasks = set()
         self.runner = None
         self.world.listeners.append(self.tell)
         self.world.listeners.append(self.hook.tell)
@@ -106,8 +107,17 @@ class Server:
     async def __aexit__(self, *_):
         for session in self.sessions:
             session.cut()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.hook.close()
         await self.runner.cleanup()
+
+    def spawn(self, coroutine):
+        """Runs it beside everything else, until the cloud ends."""
+        task = asyncio.ensure_future(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def open_port(self):
         listener = socket.create_server(("127.0.0.1", 0))
