@@ -43,11 +43,11 @@ GENERATED := build/gen/registry.c $(if $(PAGES),build/gen/webchat_pages.c)
 MAIN      := plugin/main.c
 SOURCES   := $(filter-out $(MAIN),$(wildcard plugin/*.c plugin/*/*.c config/*.c)) \
              $(foreach a,$(ADAPTERS),$(if $(wildcard adapters/$(a)/),,$(error there is no adapter $(a)))$(wildcard adapters/$(a)/*.c))
-TESTS     := $(wildcard tests/unit/test_*.c tests/conform/test_*.c)
-SUPPORT   := $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/conform/*.c))
+TESTS     := $(wildcard tests/unit/test_*.c)
+SUPPORT   := $(filter-out $(TESTS),$(wildcard tests/unit/*.c))
 FUZZERS   := $(wildcard tests/fuzz/fuzz_*.c)
 TOOLS     := $(wildcard tests/tools/*.c)
-E2E       := $(wildcard tests/build tests/e2e)
+E2E       := $(wildcard tests/build tests/e2e tests/conform)
 
 # --- flags -----------------------------------------------------------------
 
@@ -141,7 +141,7 @@ build/$(1)/objects: FORCE
 build/$(1)/%.o: %.c build/$(1)/flags | deps
 	$$(call say,CC,$$< ($(1)))
 	@mkdir -p $$(@D)
-	$$(call compile,$(1),$$(if $$(findstring tests/unit tests/conform,$$<),$$(CMOCKA_CFLAGS)))
+	$$(call compile,$(1),$$(if $$(findstring tests/unit,$$<),$$(CMOCKA_CFLAGS)))
 
 build/$(1)/gen/%.o: build/gen/%.c build/$(1)/flags | deps
 	$$(call say,CC,$$< ($(1)))
