@@ -90,7 +90,7 @@ LDFLAGS_fuzz = -fsanitize=address,undefined,fuzzer
 # --- what a machine needs --------------------------------------------------
 
 INSTALLING := $(if $(filter-out 0,$(NO_INSTALL)),,$(filter run test lint deps,$(MAKECMDGOALS)))
-DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check torture bench,$(MAKECMDGOALS)),test)
+DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check torture conform bench,$(MAKECMDGOALS)),test)
 
 # Everything that is compiled waits for this.
 deps:
@@ -183,6 +183,12 @@ $(fuzz_BINARIES): %: %.o build/fuzz/libwarbler.a build/fuzz/flags
 	$(call say,LD,$@)
 	$(call link,fuzz)
 
+# What a test loads into a program so that its time passes faster.
+build/hasten.so: tests/conform/hasten.c | deps
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 $(CFLAGS) -shared -fPIC -o $@ $< -ldl
+
 # Without libwarbler.a and the libraries: they are what is measured.
 BENCH := $(wildcard tests/bench/*.c)
 
@@ -197,7 +203,7 @@ build/bench/floor build/bench/load:
 
 # --- targets ---------------------------------------------------------------
 
-.PHONY: all run test check lint fuzz torture bench install uninstall deb clean help deps fuzzers FORCE
+.PHONY: all run test check lint fuzz torture conform bench install uninstall deb clean help deps fuzzers FORCE
 
 all: build/warbler ## the program: build/warbler
 
@@ -210,8 +216,9 @@ run: build/warbler deps ## install what is missing, build, start the bot with co
 	@if [ -t 0 ]; then sh -mc 'trap "" TSTP; $(DEMO); exit $$?'; else $(DEMO); fi
 
 E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' \
-          WARBLER_MERGE='$(CURDIR)/build/asan/tests/tools/merge' CLANG='$(CLANG)'
-TEST_PROGRAMS = build/asan/warbler build/warbler $(TOOLS:%.c=build/asan/%)
+          WARBLER_MERGE='$(CURDIR)/build/asan/tests/tools/merge' WARBLER_HASTEN='$(CURDIR)/build/hasten.so' \
+          WARBLER_ADAPTERS='$(ADAPTERS)' CLANG='$(CLANG)'
+TEST_PROGRAMS = build/asan/warbler build/warbler build/hasten.so $(TOOLS:%.c=build/asan/%)
 
 test: $(asan_TESTS) $(valgrind_TESTS) $(TEST_PROGRAMS) ## install what is missing, build with sanitizers, run every test
 	@if scripts/deps fuzz 2>/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
@@ -232,6 +239,9 @@ fuzz: $(if $(T),build/fuzz/tests/fuzz/fuzz_$(T),$(fuzz_BINARIES)) ## fuzz T=name
 torture: build/asan/warbler build/warbler ## kill the daemon ROUNDS=200 times in the midst of MESSAGES=2000, as SEED= says
 	@$(E2E_ENV) KILL_ROUNDS='$(or $(ROUNDS),200)' KILL_MESSAGES='$(or $(MESSAGES),2000)' $(if $(SEED),KILL_SEED='$(SEED)') \
 	    $(PYTHON) scripts/test-run --e2e tests/e2e/test_kill.py
+
+conform: $(TEST_PROGRAMS) ## ask every adapter for what they all owe, and print the table; WRITE=1: into README.md too
+	@$(E2E_ENV) $(PYTHON) tests/conform/run $(if $(WRITE),--write)
 
 bench: build/warbler build/bench/floor build/bench/load ## measure, and print the table
 	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run
