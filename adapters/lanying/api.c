@@ -247,11 +247,10 @@ static void make_headers(struct headers *h, const struct api *api, enum api_as a
     add_header(h, "Content-Type", "application/json");
     if (as == API_BOT)
         add_header(h, "access-token", secret_reveal(&api->ly->session.token));
-    if (as != API_ADMIN)
-        return;
-    add_header(h, "access-token", secret_reveal(&lanying_conf(api->ly)->admin_token));
+    if (as == API_ADMIN || as == API_ADMIN_FOR_BOT)
+        add_header(h, "access-token", secret_reveal(&lanying_conf(api->ly)->admin_token));
     ly_id_print(bot, api->bot);
-    if (api->bot != 0)
+    if (as == API_ADMIN_FOR_BOT && api->bot != 0)
         add_header(h, "user_id", bot);
 }
 
@@ -328,10 +327,11 @@ void ly_api_token_renewed(struct api *api, const struct err *e)
 
 static char *name_of(const struct api_ask *ask)
 {
+    const char *path = *ask->path ? ask->path : ask->base;
     struct buf what;
 
     buf_init(&what, API_PATH_BYTES_MAX);
-    buf_addf(&what, "%s %.*s", ask->method, (int)strcspn(ask->path, "?"), ask->path);
+    buf_addf(&what, "%s %.*s", ask->method, (int)strcspn(path, "?"), path);
     return buf_error(&what) ? mem_dup(ask->method) : buf_take(&what);
 }
 

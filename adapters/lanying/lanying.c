@@ -4,7 +4,6 @@
 
 #include "adapters/lanying/notice.h"
 
-
 #define SHOWN_BYTES_MAX 160U /* of a text of the server's in an error */
 
 /* --- settings --- */
@@ -114,7 +113,7 @@ int lanying_shown(const struct lanying *ly, const char *text, size_t len)
 
 enum api_as lanying_as(const struct lanying *ly)
 {
-    return lanying_conf(ly)->mode == MODE_WEBHOOK ? API_ADMIN : API_BOT;
+    return lanying_conf(ly)->mode == MODE_WEBHOOK ? API_ADMIN_FOR_BOT : API_BOT;
 }
 
 /* --- ops --- */
