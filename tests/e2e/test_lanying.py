@@ -509,6 +509,40 @@ def test_lost_page(lanying, known, then):
 
 
 @pytest.mark.slow
+def test_short_pages_of_the_past(lanying):
+    """A cloud may give less of the history at once than was asked for."""
+    async def scenario(s):
+        await s.online()
+        await s.ask(s.alice, "#echo hello", "hello")
+        await s.stop()
+        s.cloud.faults.history_page = 5
+        s.cloud.script.lost_pages = 1
+        asked = [s.tell(s.alice, f"#echo word{i}", f"word{i}") for i in range(12)]
+        await s.start()
+        for mid in asked:
+            await s.answer(s.alice, mid)
+        check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
+    lanying(scenario)
+
+
+@pytest.mark.slow
+def test_group_of_the_past(lanying):
+    """A group that is known by a notice only, and whose messages are found in the history, is still a group."""
+    async def scenario(s):
+        s.cloud.rest.trouble("/group/user_joined", times=100, code=10009)
+        await s.online()
+        s.cloud.script.lost_pages = 1
+        s.carol.say("#echo not for the bot", s.group)
+        await s.cloud.until(lambda: s.cloud.pages_lost)
+        await s.kill()
+        await s.online()
+        mid = s.tell(s.alice, "@bot #history", to=s.group, mention=[s.bot])
+        assert "not for the bot" in (await s.answer(s.alice, mid, s.group)).text
+        check_exactly_once(s.alice.view(s.group), s.bot, s.asked[s.alice, s.group])
+    lanying(scenario, bot="context = true;")
+
+
+@pytest.mark.slow
 def test_read_again(lanying):
     """After a login, what was delivered long ago may come once more."""
     async def scenario(s):
@@ -543,6 +577,39 @@ def test_rate_limit(lanying):
         assert len({mid for mid, _ in sent}) == 1, sent
         pauses = [b - a for (_, a), (_, b) in zip(sent, sent[1:])]
         assert all(pause >= 0.9 for pause in pauses), pauses
+    lanying(scenario)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code, reason", [(wire.WORD_CENSORED, "blocked"), (wire.FAIL, "refused by antispam")])
+def test_blocked_words(lanying, code, reason):
+    """People get a word instead of the answer that the cloud does not deliver."""
+    async def scenario(s):
+        await s.online()
+        s.cloud.script.reason = reason
+        s.cloud.script.sends += [None, code]  # after the read receipt
+        seen = await s.ask(s.alice, "#echo bad words")
+        assert "审核" in seen.text and seen.ai["result"] == "error", seen
+        check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
+    lanying(scenario)
+
+
+def test_unknown_failure(lanying):
+    """Status 0, which an encoder may leave out, is none of success."""
+    async def scenario(s):
+        await s.online()
+        s.cloud.script.sends += [None, wire.UNKNOWN]
+        assert (await s.ask(s.alice, "#echo at last")).text == "at last"
+        assert (wire.UNKNOWN, "") in s.cloud.refused
+    lanying(scenario)
+
+
+def test_feedback(lanying):
+    async def scenario(s):
+        await s.online()
+        feedback = {"ticket": [7, "x"]}
+        assert (await s.ask(s.alice, "#echo hi", ext={"ai": {"feedback": feedback}})).ai["feedback"] == feedback
+        assert "feedback" not in (await s.ask(s.alice, "#echo ho")).ai
     lanying(scenario)
 
 

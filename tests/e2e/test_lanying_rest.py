@@ -63,6 +63,7 @@ def test_callback(by_callback):
         assert [mid for mid, who in s.alice.view(s.bot).acks if who == s.bot.uid] == list(s.asked[s.alice, s.bot])
         assert all(status == 200 and not body and seconds < 5 for _, status, body, seconds in s.cloud.hook.answers)
         assert not s.cloud.sessions, "a long connection in webhook mode"
+        assert all("user_id" not in r[4] for r in s.cloud.rest.requests if r[1] == "/message/send"), "acts as a user"
     by_callback(scenario)
 
 
@@ -218,6 +219,19 @@ def test_poll(lanying):  # noqa: F811
         check_exactly_once(s.carol.view(s.group), s.bot, s.asked[s.carol, s.group])
         assert not s.cloud.sessions and not s.world.admin_tokens
     lanying(scenario, account=POLL)
+
+
+@pytest.mark.slow
+def test_poll_before_groups_are_known(lanying):  # noqa: F811
+    """What a group is, its messages say, too."""
+    async def scenario(s):
+        s.cloud.rest.trouble("/group/user_joined", times=100, delay=15)
+        s.carol.say("#echo not for the bot", s.group)
+        mid = s.tell(s.alice, "@bot #history", to=s.group, mention=[s.bot])
+        await s.start()
+        assert "not for the bot" in (await s.answer(s.alice, mid, s.group)).text
+        check_exactly_once(s.alice.view(s.group), s.bot, s.asked[s.alice, s.group])
+    lanying(scenario, account=POLL, bot="context = true;")
 
 
 @pytest.mark.slow
