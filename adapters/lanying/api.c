@@ -281,18 +281,18 @@ static void start(struct api_call *c, const char *base)
     make_headers(&headers, c->api, c->as);
     c->token_at_ms = c->api->ly->session.token_at_ms;
     c->http = http_start(c->api->ly->a->http,
-                      &(struct http_request){
-                          .method = c->method,
-                          .url = buf_str(&url),
-                          .headers = headers.v,
-                          .body = c->body,
-                          .body_len = c->body ? strlen(c->body) : 0,
-                          .connect_timeout_ms = API_CONNECT_MS,
-                          .first_byte_timeout_ms = API_ANSWER_MS,
-                          .idle_timeout_ms = API_ANSWER_MS,
-                          .max_response_bytes = API_ANSWER_BYTES_MAX,
-                      },
-                      &handler, c, &c->why);
+                         &(struct http_request){
+                             .method = c->method,
+                             .url = buf_str(&url),
+                             .headers = headers.v,
+                             .body = c->body,
+                             .body_len = c->body ? strlen(c->body) : 0,
+                             .connect_timeout_ms = API_CONNECT_MS,
+                             .first_byte_timeout_ms = API_ANSWER_MS,
+                             .idle_timeout_ms = API_ANSWER_MS,
+                             .max_response_bytes = API_ANSWER_BYTES_MAX,
+                         },
+                         &handler, c, &c->why);
     free_headers(&headers);
     buf_free(&url);
 }
@@ -358,7 +358,9 @@ struct api_call *ly_api_start(struct api *api, const struct api_ask *ask, api_fn
 
 struct api_call *ly_api_get(struct lanying *ly, const char *path, uint64_t tag, api_fn *fn)
 {
-    return ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .path = path, .as = lanying_as(ly), .tag = tag }, fn, ly);
+    const struct api_ask ask = { .method = "GET", .path = path, .as = lanying_as(ly), .tag = tag };
+
+    return ly_api_start(&ly->api, &ask, fn, ly);
 }
 
 struct api_call *ly_api_post(struct lanying *ly, const char *path, const char *body, uint64_t tag, api_fn *fn)

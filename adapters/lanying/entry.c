@@ -166,9 +166,9 @@ static struct api_call *ask_token(struct lanying *ly, api_fn *fn)
     json_quote(&body, secret_reveal(&conf->password));
     buf_addc(&body, '}');
     call = ly_api_start(&ly->api,
-                     &(struct api_ask){ .method = "POST", .path = conf->username ? "/token/user" : "/token/id",
-                                        .body = buf_str(&body) },
-                     fn, ly);
+                        &(struct api_ask){ .method = "POST", .path = conf->username ? "/token/user" : "/token/id",
+                                           .body = buf_str(&body) },
+                        fn, ly);
     if (body.data)
         explicit_bzero(body.data, body.len);
     buf_free(&body);
