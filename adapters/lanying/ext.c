@@ -89,6 +89,7 @@ void ext_read(struct ext *x, const char *json, size_t len)
     x->feedback = feedback_text(json_get(ai, "feedback"));
     x->typing = json_get(tree, "input_status") != NULL;
     x->control = json_get(tree, "openclaw") != NULL;
+    x->status = json_bool(json_get(tree, "warbler"), "status", false);
     x->client_id = ly_json_get_id(json_get(tree, "warbler"), "client_id");
     read_wish(x, ai);
     cJSON_Delete(tree);

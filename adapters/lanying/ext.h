@@ -26,6 +26,7 @@ struct ext {
     bool finish;        /* an AI's message, and complete */
     int seq;            /* its number among the stages of that message; 0: not said */
     uint64_t client_id; /* our own client id, if we wrote it; 0 */
+    bool status;        /* our own line that an answer is being made */
     char *feedback;     /* JSON that the answer repeats; owned, NULL if it is not said */
     bool wishes;        /* something is in wish */
     struct msg_wish wish; /* its strings are owned */
@@ -58,6 +59,8 @@ struct ext_out {
 void ext_write(struct buf *out, const struct ext_out *x);
 
 #define EXT_TYPING "{\"input_status\":\"typing\"}"
+#define EXT_STATUS "{\"ai\":{\"role\":\"ai\",\"stream\":false,\"finish\":true,\"is_debug_msg\":true}," \
+                   "\"warbler\":{\"status\":true}}"
 #define EXT_TYPED "{\"input_status\":\"nothing\"}"
 
 #endif

@@ -69,6 +69,8 @@ static const struct setting settings[] = {
       .help = "Characters of one message; a longer answer comes in several." },
     { .name = "mention_all", .type = SETTING_BOOL, .offset = AT(mention_all), .fallback = "false",
       .help = "Whether a message that mentions everybody mentions the bot." },
+    { .name = "status_line", .type = SETTING_BOOL, .offset = AT(status_line), .fallback = "false",
+      .help = "Whether a message of its own says that an answer is being made. It is taken back when the answer comes." },
     { .name = "group_context", .type = SETTING_ENUM, .offset = AT(group_context), .choices = contexts, .fallback = "all",
       .help = "\"all\": a group is one conversation, and the bot reads along. \"mention\": everybody in it has a "
               "conversation of their own with the bot, of the messages that mention it." },
@@ -188,6 +190,8 @@ static void lanying_typing(struct adapter *a, const char *chat, const char *thre
     struct outgoing o = { .deed = DEED_TYPING, .ext = ly_bytes_of(on ? EXT_TYPING : EXT_TYPED) };
 
     (void)thread;
+    if (lanying_conf(ly)->status_line && ly_id_parse(chat, &o.chat))
+        status_work(ly, o.chat, on);
     if (lanying_conf(ly)->mode != MODE_WEBSOCKET || !session_online(&ly->session) || !posting_is_free(ly))
         return;
     if (ly_id_parse(chat, &o.chat) && !chats_is_group(ly, o.chat))
@@ -209,6 +213,7 @@ static void lanying_fini(struct adapter *a)
     rest_fini(ly);
     websocket_fini(ly);
     answers_fini(ly);
+    statuses_fini(ly);
     posting_fini(ly);
     roster_fini(ly);
     ly_intake_fini(ly);

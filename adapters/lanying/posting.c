@@ -217,6 +217,8 @@ void posting_found(struct lanying *ly, const struct event *ev)
     struct parcel *p;
     struct own *own;
 
+    if (ev->kind == EVENT_SAID && ev->ext.status)
+        status_found(ly, ev);
     if (ev->kind != EVENT_SAID || ev->ext.client_id == 0)
         return;
     own = remember(ly, ev->ext.client_id, ev->id);

@@ -322,6 +322,33 @@ def test_splitting(lanying, transport):
     lanying(scenario, account=account(transport, "text_max = 200;"))
 
 
+def lines(s, person, to):
+    """Status lines of the bot, and whether each is gone."""
+    return [seen.gone for seen in person.view(to).messages.values() if seen.ai.get("is_debug_msg")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_group", [False, True], ids=["single", "group"])
+def test_status_line(lanying, in_group):
+    """It says that an answer is being made, and goes with it; a kill leaves none behind."""
+    async def scenario(s):
+        await s.online()
+        to = s.group if in_group else s.bot
+        more = {"mention": [s.bot]} if in_group else {}
+        mid = s.tell(s.alice, "@bot #sleep 1500 #echo first", "first", to=to, **more)
+        await s.cloud.until(lambda: lines(s, s.alice, to) == [False])
+        assert (await s.answer(s.alice, mid, to)).text == "first"
+        await s.cloud.until(lambda: lines(s, s.alice, to) == [True])
+        mid = s.tell(s.alice, "@bot #sleep 1500 #echo second", "second", to=to, **more)
+        await s.cloud.until(lambda: lines(s, s.alice, to) == [True, False])
+        await s.kill()
+        await s.online()
+        assert (await s.answer(s.alice, mid, to)).text == "second"
+        await s.cloud.until(lambda: all(lines(s, s.alice, to)))
+        check_exactly_once(s.alice.view(to), s.bot, s.asked[s.alice, to])
+    lanying(scenario, account="status_line = true;")
+
+
 # --- presets, and what a message asks of its answer ---
 PRESETS = """system_prompt = "plain"; presets = ( { name = "poet"; system_prompt = "rhyme"; },
     { name = "翻译"; system_prompt = "translate"; } ); """
