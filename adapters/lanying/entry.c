@@ -111,12 +111,15 @@ static int64_t end_of(int64_t expire)
     return expire < SECONDS_END ? expire * 1000 : expire;
 }
 
-/* Early, but not so early that a short-lived token would be renewed all the time. */
+/* Early, but not so early that a short-lived token would be renewed all the
+ * time; nor one that is over by our clock, which may be wrong. */
 int64_t session_renewal_ms(const struct session *s)
 {
     int64_t left = s->token_end_ms - clock_wall_ms();
     int64_t early = left / 100 * PERCENT_LATE;
 
+    if (left <= 0)
+        return SESSION_RENEW_MS;
     return left - (early < SESSION_RENEW_MS ? early : SESSION_RENEW_MS);
 }
 

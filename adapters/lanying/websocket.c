@@ -219,6 +219,7 @@ void websocket_frame(struct lanying *ly, const struct ly_frame *frame)
         struct ly_unread_dl unread;
         struct ly_sync_dl sync;
         struct ly_xid notice;
+        struct ly_provision login;
     } in;
     struct err e = ERR_INIT;
 
@@ -235,6 +236,10 @@ void websocket_frame(struct lanying *ly, const struct ly_frame *frame)
     case LY_NOTICE:
         if (ly_read_notice(&in.notice, frame->payload, &e) == ERR_OK)
             ly_sync_notice(ly, in.notice.uid);
+        break;
+    case LY_PROVISION: /* the login is taken back, or confirmed once more */
+        if (ly_read(&ly_provision_type, &in.login, frame->payload, &e) == ERR_OK)
+            check_status(ly, in.login.has, &in.login.status);
         break;
     default:
         log_debug("lanying", "%s: a frame of command %u", lanying_name(ly), frame->command);

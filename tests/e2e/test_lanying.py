@@ -125,6 +125,20 @@ def test_login_is_forgotten(lanying):
     lanying(scenario, practice=SLOW)
 
 
+@pytest.mark.slow
+def test_login_is_taken_back(lanying):
+    """The cloud says so unasked, and takes nothing any more until there is a new token."""
+    async def scenario(s):
+        session = await s.online()
+        s.world.expire_tokens()
+        session.forget()
+        session.send(wire.PROVISION, {"status": {"code": wire.INVALID_TOKEN, "reason": "invalid token"}})
+        await s.cloud.login(s.bot, after=session.number)
+        assert (await s.ask(s.alice, "#echo fine")).text == "fine"
+        assert s.cloud.rest.count("/token/user") == 2
+    lanying(scenario)
+
+
 def test_renews_its_token(lanying):
     """A call that says 402 leads to a new token, and to one only."""
     async def scenario(s):

@@ -154,6 +154,18 @@ def test_expire_in_seconds(lanying):
 
 
 @pytest.mark.slow
+def test_clocks_differ(lanying):
+    """A token that seems to be over when it comes is used, and not renewed all the time."""
+    async def scenario(s):
+        s.cloud.rest.clock_seconds = -10**8
+        await s.online()
+        await is_fine(s)
+        await asyncio.sleep(CHECK_SECONDS)
+        assert s.cloud.rest.count("/token/user") == 1
+    lanying(scenario)
+
+
+@pytest.mark.slow
 def test_token_runs_out(lanying):
     """It is renewed before its time is over, without a refused login."""
     async def scenario(s):
