@@ -327,7 +327,7 @@ void ly_api_token_renewed(struct api *api, const struct err *e)
 
 static char *name_of(const struct api_ask *ask)
 {
-    const char *path = *ask->path ? ask->path : ask->base;
+    const char *path = !*ask->path && ask->base ? ask->base : ask->path;
     struct buf what;
 
     buf_init(&what, API_PATH_BYTES_MAX);

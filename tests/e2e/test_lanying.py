@@ -127,11 +127,9 @@ def test_login_is_forgotten(lanying):
 
 @pytest.mark.slow
 def test_login_is_taken_back(lanying):
-    """The cloud says so unasked, and takes nothing any more until there is a new token."""
+    """The cloud says so unasked: a new token, and a new login."""
     async def scenario(s):
         session = await s.online()
-        s.world.expire_tokens()
-        session.forget()
         session.send(wire.PROVISION, {"status": {"code": wire.INVALID_TOKEN, "reason": "invalid token"}})
         await s.cloud.login(s.bot, after=session.number)
         assert (await s.ask(s.alice, "#echo fine")).text == "fine"
