@@ -223,6 +223,16 @@ def test_refused_login(lanying, code, tokens, closed):
     lanying(scenario)
 
 
+def test_empty_login(lanying):
+    """An answer that says nothing is no login."""
+    async def scenario(s):
+        s.cloud.script.empty_logins = 1
+        await s.online()
+        await is_fine(s)
+        assert len(provisions(s)) == 2
+    lanying(scenario)
+
+
 def test_guid_conflict(lanying):
     async def scenario(s):
         s.cloud.script.logins += [wire.DEVICE_GUID_CONFLICT]

@@ -60,6 +60,7 @@ class Script:
     sends: list = field(default_factory=list)
     unreads: list = field(default_factory=list)
     reason: str = ""     # of refused sends; "": a plain one
+    empty_logins: int = 0  # how many of the next logins are answered with nothing
     unanswered: int = 0  # how many of the next sends are taken without a word
     lost_pages: int = 0  # how many of the next pulls are counted and not answered, for the connection is cut
 
@@ -211,6 +212,9 @@ class Session:
             if self.faults.close_refused:
                 asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.close)
             return self.server.changed()
+        if self.server.script.empty_logins:
+            self.server.script.empty_logins -= 1
+            return self.send(wire.PROVISION)
         for other in self.server.sessions_of(user):
             if other is not self and other.device is device:
                 other.kick()
