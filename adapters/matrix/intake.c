@@ -233,9 +233,12 @@ bool intake_is_coming(const cJSON *json, const char *user)
 {
     const char *type = json_str(json, "type"), *who = json_str(json, "state_key");
     const char *membership = json_str(json_get(json, "content"), "membership");
+    const char *before = json_str(json_get(json_get(json, "unsigned"), "prev_content"), "membership");
 
-    return type && who && membership && strcmp(type, "m.room.member") == 0 && strcmp(who, user) == 0 &&
-           (strcmp(membership, "join") == 0 || strcmp(membership, "invite") == 0);
+    if (!type || !who || !membership || strcmp(type, "m.room.member") != 0 || strcmp(who, user) != 0)
+        return false;
+    return strcmp(membership, "invite") == 0 ||
+           (strcmp(membership, "join") == 0 && !(before && strcmp(before, "join") == 0)); /* else only a new name */
 }
 
 /* The homeserver's own measure of its age comes first: clocks differ. */

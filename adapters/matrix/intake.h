@@ -87,7 +87,7 @@ void intake_accepted(struct matrix *m, struct item *i, const struct msg_accepted
 const char *intake_talk(const struct room *r, const char *sender, const char *thread);
 /* Would this be a message to the host? By its type alone. */
 bool intake_is_message(const cJSON *json, const char *user);
-/* Is the user invited or joining with it? */
+/* Does the user come into the room with it, or are they invited? */
 bool intake_is_coming(const cJSON *json, const char *user);
 /* Too old to be answered. */
 bool intake_too_old(const struct matrix *m, const cJSON *json, bool missed);

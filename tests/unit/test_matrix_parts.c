@@ -235,6 +235,10 @@ static void messages_and_comings_are_known_by_their_type(void **state)
         { "{}", false, false },
         { STATE("m.room.member", "@bot:example.org", "{\"membership\":\"invite\"}"), false, true },
         { STATE("m.room.member", "@bot:example.org", "{\"membership\":\"join\"}"), false, true },
+        { STATE("m.room.member", "@bot:example.org",
+                "{\"membership\":\"join\"},\"unsigned\":{\"prev_content\":{\"membership\":\"invite\"}}"), false, true },
+        { STATE("m.room.member", "@bot:example.org", /* has a new name */
+                "{\"membership\":\"join\"},\"unsigned\":{\"prev_content\":{\"membership\":\"join\"}}"), false, false },
         { STATE("m.room.member", "@bot:example.org", "{\"membership\":\"leave\"}"), false, false },
         { STATE("m.room.member", "@bot:example.org", "{}"), false, false },
         { STATE("m.room.member", "@alice:example.org", "{\"membership\":\"join\"}"), false, false },
