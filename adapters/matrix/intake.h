@@ -89,7 +89,9 @@ const char *intake_talk(const struct room *r, const char *sender, const char *th
 bool intake_is_message(const cJSON *json, const char *user);
 /* Does the user come into the room with it, or are they invited? */
 bool intake_is_coming(const cJSON *json, const char *user);
-/* Too old to be answered. */
+/* Was it said before we were here? */
+bool intake_is_missed(const struct matrix *m, const cJSON *json);
+/* Too old to be answered. The homeserver's own measure of its age comes first: clocks differ. */
 bool intake_too_old(const struct matrix *m, const cJSON *json, bool missed);
 
 #endif

@@ -8,7 +8,8 @@
  *   intake.c     events on their way to the host: order, answers waited for,
  *                the stream's position; gap.c: what the stream left out
  *   look.c       what an event refers to; recent.c (pure): events seen lately
- *   room.c       what is known of each room; survey.c: asked for as a whole
+ *   room.c       what is known of each room; survey.c: asked for as a whole;
+ *   backlog.c    how much of what an application service missed it answers
  *   invite.c     coming into rooms and leaving them
  *   send.c       messages and their edits; sign.c: typing and read receipts
  *   secrecy.c    encrypted rooms, which it says that it cannot read
