@@ -114,7 +114,8 @@ void matrix_down(struct matrix *m, const struct err *e, bool retry)
         return;
     disconnect(m);
     m->down_why = *e;
-    m->down_retry = retry;
+    /* A homeserver knows an application service's tokens when it has read the registration, at its next start. */
+    m->down_retry = retry || matrix_conf(m)->mode == MODE_APPSERVICE;
     m->down_due = true;
     defer_set(&m->later);
 }

@@ -213,6 +213,19 @@ def test_rooms_come_and_go(service, run):
     run(scenario())
 
 
+def test_homeserver_reads_the_registration_later(service):
+    """The bot goes on trying, so that it does not matter who is started first."""
+    daemon, synapse = service
+    synapse.configure()
+    synapse.start()
+    daemon.start()
+    daemon.logs("does the homeserver have the registration file?")
+    synapse.stop()
+    synapse.configure(app_service_config_files=[str(synapse.folder / "as.yaml")])
+    synapse.start()
+    daemon.logs("mx is online")
+
+
 def test_bot_that_the_homeserver_does_not_reach(service):
     daemon, synapse = service
     daemon.configure(**{**settings(synapse, 9), "port": free_port()})

@@ -3,7 +3,9 @@ proxy."""
 import asyncio
 import contextlib
 import json
+import re
 import sqlite3
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -193,3 +195,13 @@ def test_limits_of_the_server(make_daemon, homeserver, run):
                 assert [m["text"] for m in alice.replies(room, event)] == [text]
     run(scenario(), 240)
     assert "is kept for" not in daemon.log.read_text()  # no dead letters
+
+
+def test_too_many_logins(make_daemon, homeserver):
+    """Who pings again and again hears how long the homeserver is tired of it."""
+    synapse = homeserver(rc_login={"address": {"per_second": 0.01, "burst_count": 1}})
+    daemon = make_daemon(accounts=", " + account(synapse, "", 'user = "bot"; password = "pw-bot";'), channels=CHANNELS)
+    said = [subprocess.run([daemon.binary, "ping", "-c", daemon.config], capture_output=True, text=True, check=False).stdout
+            for _ in range(3)]
+    assert "account mx: ok" in said[0]
+    assert re.search(r"account mx: the homeserver takes no more log-ins for \d+ s", said[2]), said
