@@ -42,7 +42,7 @@ struct item {
     bool too_busy;        /* context only because the room's queue was full for too long */
     bool carries;         /* the batch's position is written with it */
     bool looked_event, looked_person;
-    int64_t asked_ms;     /* first question about its room, monotonic; 0: none yet */
+    unsigned asked;       /* in vain about its room */
     int64_t tried_ms;     /* first try to hand it over, monotonic; 0: none yet */
     struct api_call *call;
     struct intake_gap left_out;
@@ -445,11 +445,12 @@ static bool asks_again(struct item *i, const struct api_reply *r)
 
     i->call = NULL;
     lane->waiting = false;
-    if (r->retry && clock_mono_ms() - i->asked_ms < LANE_PATIENCE_MISSED_MS) {
+    i->asked += i->batch->m->running;
+    if (r->retry && i->asked < LANE_ASKS_MAX) {
         timer_set(&lane->again, LANE_PAUSE_MS);
         return true;
     }
-    i->asked_ms = 0;
+    i->asked = 0;
     defer_set(&lane->step);
     return false;
 }
@@ -474,8 +475,6 @@ static void waits_for(struct item *i, struct api_call *call)
 {
     i->call = call;
     i->room->lane->waiting = true;
-    if (i->asked_ms == 0)
-        i->asked_ms = clock_mono_ms();
 }
 
 /* False: it waits to hear what the room is like. */

@@ -22,6 +22,7 @@
 #define LANE_PATIENCE_MS 60000       /* with a room whose queue is full */
 #define LANE_PATIENCE_MISSED_MS 600000 /* the same with what was missed, which all comes at once */
 #define LANE_PATIENCE_PUSHED_MS 15000  /* the same while the homeserver waits for the end of its transaction */
+#define LANE_ASKS_MAX 300            /* about one room, of a homeserver that is there but does not say */
 #define LIVE_AGE_MS 300000           /* a message that the server delivers late is answered if it is younger */
 #define KEEP_MS 60000                /* a position without messages is written no more often */
 

@@ -22,6 +22,7 @@
 
 #include "adapters/matrix/api.h"
 #include "adapters/matrix/appservice.h"
+#include "adapters/matrix/gap.h"
 #include "adapters/matrix/intake.h"
 #include "adapters/matrix/login.h"
 #include "adapters/matrix/recent.h"
@@ -84,6 +85,7 @@ struct matrix {
     struct sync sync;
     struct appservice appservice;
     struct intake intake;
+    struct gaps gaps;
     struct room *rooms; /* hash by id */
     struct recent recent;
     struct sender sender;

@@ -304,7 +304,7 @@ static void registration_is_what_a_homeserver_reads(void **state)
     buf_init(&out, 4096);
     assert_int_equal(appservice_registration(&w->account, &out, &e), ERR_INVALID);
     w->conf.mode = MODE_APPSERVICE;
-    w->conf.user = (char[]){ "bot" };
+    w->conf.user = (char[]){ "b.ot" };
     w->conf.appservice.id = (char[]){ "warbler" };
     w->conf.appservice.url = (char[]){ "http://127.0.0.1:8080" };
     secret_set(&w->conf.access_token, "as\"1", 4);
@@ -312,8 +312,8 @@ static void registration_is_what_a_homeserver_reads(void **state)
     secret_set(&w->conf.appservice.hs_token, "hs1", 3);
     assert_int_equal(appservice_registration(&w->account, &out, &e), ERR_OK);
     assert_string_equal(buf_str(&out), "id: \"warbler\"\nurl: \"http://127.0.0.1:8080\"\nas_token: \"as\\\"1\"\n"
-                        "hs_token: \"hs1\"\nsender_localpart: \"bot\"\nrate_limited: false\nnamespaces:\n  users:\n"
-                        "    - exclusive: true\n      regex: \"@bot:.*\"\n  aliases: []\n  rooms: []\n");
+                        "hs_token: \"hs1\"\nsender_localpart: \"b.ot\"\nrate_limited: false\nnamespaces:\n  users:\n"
+                        "    - exclusive: true\n      regex: \"@b\\\\.ot:.*\"\n  aliases: []\n  rooms: []\n");
     buf_free(&out);
 }
 
