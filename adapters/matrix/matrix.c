@@ -155,7 +155,7 @@ static void on_reached(struct matrix *m, const struct err *e)
     if (e->code)
         matrix_down(m, e, true);
     else
-        matrix_online(m);
+        sync_start(m); /* only a snapshot, for what the rooms are like */
 }
 
 void matrix_logged_in(struct matrix *m)

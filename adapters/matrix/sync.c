@@ -257,7 +257,9 @@ static bool refused(struct matrix *m, struct api_reply *r)
         err_set(&r->err, ERR_PROTO, "the answer to /sync has no next_batch");
     if (!r->err.code)
         return false;
-    if (r->err.code == ERR_TOO_LARGE && !s->small && s->state == SYNC_POLLING) {
+    if (m->pinging && matrix_conf(m)->mode == MODE_APPSERVICE) {
+        matrix_online(m); /* which does not need /sync */
+    } else if (r->err.code == ERR_TOO_LARGE && !s->small && s->state == SYNC_POLLING) {
         s->small = true;
         step(m, SYNC_POLLING);
     } else if (r->err.code == ERR_AUTH && !r->outdated) {

@@ -44,8 +44,11 @@ def a_service(make_daemon, tmp_path):
 
 def push(daemon, name, events, token=HS_TOKEN):
     """A transaction, as a homeserver would send it: the status of its answer."""
-    request = urllib.request.Request(f"{daemon.http}/_matrix/app/v1/transactions/{name}", method="PUT",
-                                     data=json.dumps({"events": events}).encode())
+    return push_raw(daemon, name, json.dumps({"events": events}).encode(), token)
+
+
+def push_raw(daemon, name, body, token=HS_TOKEN):
+    request = urllib.request.Request(f"{daemon.http}/_matrix/app/v1/transactions/{name}", method="PUT", data=body)
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
@@ -156,6 +159,24 @@ def test_missed_messages_are_bounded(service, run, bound):
     run(scenario(), 240)
 
 
+def test_ping_names_rooms(service, run):
+    """Pushed or asked for, the operator hears of rooms in which the bot cannot do its work."""
+    daemon, synapse = service
+    synapse.start()
+    daemon.start()
+    daemon.logs("mx is online")
+    encryption = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
+
+    async def scenario():
+        async with Person(synapse, "alice") as alice:
+            room = await alice.room("bot", name="Vault", direct=True, initial_state=[encryption])
+            await alice.joined(room)
+            await alice.until(lambda: any("encrypted" in m["text"] for m in alice.screen(room)))
+    run(scenario())
+    done = subprocess.run([daemon.binary, "ping", "-c", daemon.config], capture_output=True, text=True, check=False)
+    assert "account mx: ok" in done.stdout and "cannot be read: Vault" in done.stdout, done
+
+
 def test_nothing_is_lost_while_the_homeserver_fails(service, run):
     """It pushes a message, and then cannot say of which room it is."""
     daemon, synapse = service
@@ -210,6 +231,41 @@ def test_rooms_come_and_go(service, run):
             await asyncio.to_thread(daemon.logs, "may not speak in: " + quiet)
             await bob.do("room_leave", room_id=quiet)
             await asyncio.to_thread(daemon.logs, "left " + quiet)
+    run(scenario())
+
+
+def test_hostile_events(service, run):
+    """What a homeserver would not let through, from one that does: nothing of it does harm."""
+    daemon, synapse = service
+    synapse.start()
+    daemon.start()
+    daemon.logs("mx is online")
+    deep = "[" * 100000 + "]" * 100000
+    big = "字\u202e\x00\x1b[31m " * 80000  # over 1 MB
+
+    async def scenario():
+        async with Person(synapse, "alice") as alice, Person(synapse, "bob") as bob:
+            room = await alice.room("bot", "bob", name="Hostile")
+            await bob.do("join", room_id=room)
+            await alice.joined(room)
+            await alice.ask(room, "bot: #echo before")
+            text = {"msgtype": "m.text", "body": "bot: #echo by none"}
+            contents = [{"msgtype": "m.text", "body": big}, {"msgtype": "m.text", "body": "x", "formatted_body": big},
+                        {"msgtype": "m.image", "body": big, "filename": big}, {**text, "body": "bot: " + big},
+                        {**text, "m.relates_to": {"rel_type": "m.thread", "event_id": "$" + "x" * 300}},
+                        {**text, "m.relates_to": {"rel_type": "m.replace", "event_id": "$none"}, "m.new_content": text}]
+            events = [{"type": "m.room.message", "room_id": room, "sender": "@eve:localhost", "event_id": f"$hostile{n}",
+                       "origin_server_ts": 2 ** 53, "content": content} for n, content in enumerate(contents)]
+            events += [{"type": kind, "state_key": key, "room_id": room, "sender": "@eve:localhost", "event_id": f"${kind}{n}",
+                        "content": {"name": big, "topic": big, "displayname": big, "membership": "join"}}
+                       for n, (kind, key) in enumerate((("m.room.name", ""), ("m.room.topic", ""), ("m.room.member", "@eve:localhost"),
+                                                        ("m.room.member", "@" + "x" * 300)))]
+            for n, event in enumerate(events):
+                assert await asyncio.to_thread(push, daemon, f"h{n}", [event]) == 200
+            for n, body in enumerate((deep, '{"events":' + deep + "}", '{"events":[{"content":' + deep + "}]}")):
+                assert await asyncio.to_thread(push_raw, daemon, f"d{n}", body.encode()) in (200, 400)
+            question = await alice.say(room, "bot: #echo after")
+            await alice.reply(room, question, "after")
     run(scenario())
 
 
