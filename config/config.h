@@ -131,6 +131,7 @@ struct bot_conf {
     bool context;            /* what was not for the bot is given to the model too */
     bool names;              /* speakers' names before group messages */
     int64_t history_messages, history_tokens;
+    int64_t history_age;     /* ms; 0: no limit */
     char *summary_model;     /* name of the model that summarises what history drops, or NULL: none */
     const struct model_conf *summary_ref;
     char *command_prefix;    /* "/" ; "" switches commands off */

@@ -306,6 +306,8 @@ const struct setting bot_settings[] = {
       .help = "How many of the last messages the model is shown; 0: none but the one to answer." },
     { "history_tokens", SETTING_INT, .offset = BOT(history_tokens), .max = 10e6, .fallback = "3000",
       .help = "And how many tokens of them at most, by estimate." },
+    { "history_age", SETTING_DURATION, .offset = BOT(history_age), .max = YEAR_MS, .fallback = "0s", .example = "3d",
+      .help = "After so long it is shown no message any more; 0: however old it is." },
     { "summary_model", SETTING_STRING, .offset = BOT(summary_model), .example = "default",
       .help = "The name of a model that puts older messages into a summary when there are more of them than that, so that "
               "the bot still knows what they were about. If not set, they are forgotten. What it costs counts for the limits of "

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugin/base/clock.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
 #include "plugin/chat/person.h"
@@ -308,6 +309,28 @@ static const char *asked_for_history(struct chat_world *w, const char *id)
     say(w, id, "#history");
     wait_for(w, "final", n + 1);
     return nth(w, "final", n)->text;
+}
+
+static void what_is_old_is_forgotten(void **state)
+{
+    static const struct {
+        const char *bot;
+        bool remembered;
+    } cases[] = { { "history_age = \"1ms\";", false }, { "history_age = \"1h\";", true }, { "history_age = \"0s\";", true } };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct chat_world *w = chat_world_new(&(struct setup){ .bot = cases[i].bot, .caps = STORED });
+        say(w, "1", "remember the word heron");
+        wait_for(w, "final", 1);
+        settle(w);
+        int64_t answered = clock_wall_ms();
+        restart(w); /* it is the same for what comes from the disk */
+        while (clock_wall_ms() <= answered + 1)
+            loop_turn(w->loop, false);
+        const char *shown = asked_for_history(w, "2");
+        assert_int_equal(strstr(shown, "heron") != NULL, cases[i].remembered);
+        chat_world_free(w);
+    }
 }
 
 /* Turns of two messages each, of which four are remembered. */
@@ -883,6 +906,7 @@ int main(void)
         cmocka_unit_test(reset_forgets_also_over_a_restart),
         cmocka_unit_test(people_keep_their_pseudonyms),
         cmocka_unit_test(history_is_there_after_a_restart),
+        cmocka_unit_test(what_is_old_is_forgotten),
         cmocka_unit_test(older_turns_are_summarised),
         cmocka_unit_test(a_summary_that_fails_changes_nothing),
         cmocka_unit_test(no_answer_waits_for_a_summary),
