@@ -583,7 +583,7 @@ static void on_reaction(const struct item *i)
     const struct matrix *m = i->batch->m;
     const struct recent_event *what = recent_find(&m->recent, i->ev.target);
 
-    if (i->context || i->ev.mark == MARK_NONE || !what || !what->sender || strcmp(what->sender, m->user) != 0)
+    if (i->context || i->ev.mark == MARK_NONE || !matrix_conf(m)->reactions || !what || !what->sender || strcmp(what->sender, m->user) != 0)
         return;
     adapter_reaction(m->a, i->room->id, what->talk, i->ev.target, i->ev.sender,
                      i->ev.mark == MARK_RETRY ? REACTION_RETRY : REACTION_REMOVE);

@@ -69,6 +69,8 @@ static const struct setting settings[] = {
       .help = "Type of the bot's messages. Bots do not answer to m.notice." },
     { .name = "notices", .type = SETTING_BOOL, .offset = AT(notices), .fallback = "false",
       .help = "Whether messages of type m.notice are read too. Mostly bots send those." },
+    { .name = "reactions", .type = SETTING_BOOL, .offset = AT(reactions), .fallback = "true",
+      .help = "Whether 🔁 and 🗑 on one of the bot's messages are commands: again, and away with it." },
     { .name = "edit_interval_ms", .type = SETTING_INT, .offset = AT(edit_interval_ms), .min = EDIT_INTERVAL_MIN_MS,
       .max = EDIT_INTERVAL_MAX_MS, .fallback = "1000",
       .help = "A growing answer is edited no more often. A server that limits the bot makes it rarer." },

@@ -57,7 +57,7 @@ struct matrix_conf {
     int thread;  /* enum matrix_scope */
     int msgtype; /* enum matrix_msgtype */
     int64_t edit_interval_ms;
-    bool notices, leave_empty;
+    bool notices, reactions, leave_empty;
     char *greeting;
     char *ca_file, *proxy;
     struct {

@@ -144,3 +144,21 @@ def test_rooms_by_their_names(bot, synapse, run):
             await alice.ask(room, "#echo served")
             assert alice.replies(other, ignored) == []
     run(scenario())
+
+
+@pytest.mark.parametrize("reactions", ["true", "false"])
+def test_reactions_are_optional(bot, synapse, run, reactions):
+    bot(f"reactions = {reactions};")
+
+    async def scenario():
+        async with Person(synapse, "alice") as alice:
+            room = await alice.room("bot", direct=True)
+            await alice.joined(room)
+            question, answer = await alice.ask(room, "#echo to stay or not")
+            await alice.react(room, answer["id"], "🗑")
+            if reactions == "true":
+                await alice.until(lambda: not alice.replies(room, question), what="the answer taken back")
+            else:
+                await alice.ask(room, "#echo after it")
+                assert alice.replies(room, question)
+    run(scenario())
