@@ -17,8 +17,8 @@ CHANNELS = '{ match = "mx:*"; bot = "bo"; }'
 def running_bot(make_daemon, synapse):
     token = synapse.tokens.get("bot") or synapse.register("bot")
 
-    def start(more="", channels=CHANNELS, **settings):
-        daemon = make_daemon(accounts=", " + account(synapse, token, more), channels=channels,
+    def start(more="", channels=CHANNELS, allow='"@*:localhost"', **settings):
+        daemon = make_daemon(accounts=", " + account(synapse, token, more, allow=allow), channels=channels,
                              more='log = { level = "debug"; };', **settings)
         daemon.start()
         daemon.logs("mx is online")
@@ -161,4 +161,22 @@ def test_reactions_are_optional(bot, synapse, run, reactions):
             else:
                 await alice.ask(room, "#echo after it")
                 assert alice.replies(room, question)
+    run(scenario())
+
+
+def test_many_invitations_at_once(bot, synapse, run):
+    """More than are accepted at the same time; those that are declined are among them."""
+    daemon = bot(allow='"@alice:*"')
+    daemon.stop()
+
+    async def scenario():
+        async with Person(synapse, "alice") as alice, Person(synapse, "mallory") as mallory:
+            rooms = [await alice.room("bot") for _ in range(10)]
+            refused = await mallory.room("bot")
+            rooms += [await alice.room("bot") for _ in range(2)]
+            await again(daemon)
+            for room in rooms:
+                await alice.joined(room)
+            await mallory.until(lambda: any(e.get("state_key") == "@bot:localhost" and e["content"]["membership"] == "leave"
+                                            for e in mallory.events.get(refused, [])))
     run(scenario())
