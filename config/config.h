@@ -205,15 +205,18 @@ struct limit_conf {
 
 struct config {
     char *file;      /* as given */
+    struct strings files; /* all that were read: this one, those it includes, those of secrets and certificates */
     char *data_dir;
     struct {
         char *address;
         int64_t port;
+        bool public; /* others than this machine may reach it, and that is meant */
     } listen;
     struct {
         int level;   /* enum log_level */
         int format;  /* 0 text, 1 json */
     } log;
+    bool sandbox;
     int64_t history_days, usage_days;
     int64_t shutdown_timeout; /* ms */
     struct model_conf *models;

@@ -121,7 +121,7 @@ static void find_included(const config_setting_t *s, struct included *in)
         find_included(config_setting_get_elem(s, (unsigned)e), in);
 }
 
-static void check_included(const config_t *tree, const char *folder, struct problems *problems)
+static void check_included(const config_t *tree, const char *folder, struct strings *files, struct problems *problems)
 {
     struct included in = { .n = 0 };
 
@@ -131,12 +131,13 @@ static void check_included(const config_t *tree, const char *folder, struct prob
 
         if (text)
             check_silent(in.files[i], text, problems);
+        source_note(files, path);
         free(text);
         free(path);
     }
 }
 
-bool tree_read(config_t *tree, const char *file, const char *folder, struct problems *problems)
+bool tree_read(config_t *tree, const char *file, const char *folder, struct strings *files, struct problems *problems)
 {
     char *text = read_text(file, problems);
     struct syntax_error found;
@@ -150,7 +151,8 @@ bool tree_read(config_t *tree, const char *file, const char *folder, struct prob
         explain(tree, folder, problems);
     if (fine) {
         check_silent(NULL, text, problems);
-        check_included(tree, folder, problems);
+        source_note(files, file);
+        check_included(tree, folder, files, problems);
     }
     free(text);
     return fine;

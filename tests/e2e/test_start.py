@@ -72,7 +72,7 @@ def test_port_in_use(make_daemon, run):
 
 def test_address_of_another_machine(make_daemon):
     daemon = make_daemon()
-    daemon.config.write_text(daemon.config.read_text().replace("127.0.0.1", "192.0.2.1"))
+    daemon.config.write_text(daemon.config.read_text().replace('"127.0.0.1";', '"192.0.2.1"; public = true;'))
     one_error(*daemon.refused(), "192.0.2.1", "address")
 
 
