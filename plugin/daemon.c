@@ -23,6 +23,7 @@
 
 #define BODY_BYTES_MAX (1024U * 1024)    /* of an HTTP request */
 #define REQUEST_TIMEOUT_MS 15000
+#define DESCRIPTORS_MAX 16352            /* connections, mostly; with the loop's own what the systemd unit allows */
 #define BEAT_MS 10000                    /* between proofs that the store writes */
 #define DRAIN_CHECK_MS 10                /* between looks whether the last answer is out */
 #define PRUNE_MS (60LL * 60 * 1000)
@@ -421,7 +422,7 @@ static enum err_code make(struct daemon *d, struct err *e)
     if (dir_make(d->config->data_dir, e))
         return e->code;
     fence_files(d);
-    if (loop_new(0, &d->loop, e) || loop_signals(d->loop, signals, 3, on_signal, d, e) ||
+    if (loop_new(DESCRIPTORS_MAX, &d->loop, e) || loop_signals(d->loop, signals, 3, on_signal, d, e) ||
         store_open(d->loop, d->config->data_dir, true, &d->store, e) || http_client_new(d->loop, &d->http, e) ||
         model_client_new(d->loop, d->http, &d->models, e) || server_new(d->loop, &listen, &d->server, e))
         return e->code;
