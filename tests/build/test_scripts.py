@@ -253,7 +253,8 @@ def small_project(folder, bad_unit, e2e):
     """The whole build around next to nothing: a main, a unit test with its support, an end-to-end test."""
     shutil.copytree(SCRIPTS, folder / "scripts")
     (folder / "tests").mkdir()
-    for name in ("Makefile", "VERSION", "tests/lsan.supp"):
+    (folder / "tests/conform").mkdir()
+    for name in ("Makefile", "VERSION", "tests/lsan.supp", "tests/conform/hasten.c"):
         shutil.copy(SCRIPTS.parent / name, folder / name)
     write(folder / "plugin/main.c", "int main(void) { return 0; }\n")
     write(folder / "plugin/adapter.h", "#include <stddef.h>\nstruct adapter_ops { int abi; };\n"
