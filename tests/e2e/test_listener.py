@@ -11,6 +11,7 @@ import pytest
 
 import raw
 from test_hostile import GROWTH_KB, LIMITS, still_there
+from test_model import Model, completion, whole
 
 # --- one request is one request, whoever stands between ---
 SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -123,6 +124,26 @@ def test_compressed_request(make_daemon, run):
                 return answer.status
     assert run(scenario()) == 400
     assert daemon.rss_kb() - before < GROWTH_KB
+
+
+def test_compressed_answer(make_daemon, run):
+    """A bomb in an answer is never unpacked: nobody asked for compression."""
+    daemon = make_daemon(release=True)
+    packed = bomb(512 << 20)
+    one = [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed), packed]
+
+    async def scenario():
+        async with Model({"hello": [one], "warm": [whole(200, completion("Warm."))]}) as model:
+            daemon.configure(models=f""", {{ name = "m"; base_url = "http://127.0.0.1:{model.port}/v1"; model = "x"; retries = 0;
+                             stream = false; }}""", bots=', { name = "mb"; model = "m"; }', channels='{ match = "web:*"; bot = "mb"; }')
+            await asyncio.to_thread(daemon.start)
+            async with daemon.chat(lang="en") as c:
+                assert (await c.ask("1", "warm"))["text"] == "Warm."
+                before = daemon.rss_kb()
+                assert (await c.ask("2", "hello")).get("notice")
+            assert model.requests[-1][1]["accept-encoding"] == "identity"
+            assert daemon.rss_kb() - before < GROWTH_KB
+    run(scenario())
 
 
 # --- many who say nothing ---
