@@ -261,7 +261,7 @@ install: build/warbler build/gen/warbler.conf.5 ## install below DESTDIR= and PR
 	$(INSTALL) -m 644 $(PAGES_7:%=config/%) '$(DESTDIR)$(MANDIR)/man7'
 	$(INSTALL) -m 644 $(PAGES_7_ZH:%=config/zh_CN/%) '$(DESTDIR)$(MANDIR)/zh_CN/man7'
 	$(INSTALL) -m 644 config/examples/*.conf '$(DESTDIR)$(DOCDIR)/examples'
-	$(INSTALL) -m 644 README.md README.zh-CN.md LICENSE '$(DESTDIR)$(DOCDIR)'
+	$(INSTALL) -m 644 README.md README.zh-CN.md SECURITY.md LICENSE '$(DESTDIR)$(DOCDIR)'
 	sed 's|^#data_dir = .*|data_dir = "/var/lib/warbler";|' config/warbler.conf.example | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(DOCDIR)/warbler.conf.example'
 	$(INSTALL) -m 755 config/make-vocabulary '$(DESTDIR)$(DOCDIR)/make-vocabulary'
 	sed 's|@BINDIR@|$(BINDIR)|' config/warbler.service.in | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/warbler.service'

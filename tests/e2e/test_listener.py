@@ -88,6 +88,9 @@ def test_headers(daemon, run, path, status):
 
 
 # --- bombs ---
+BOMB_BYTES = 128 << 20
+
+
 def bomb(size):
     """So many zeros, compressed by a thousand."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
@@ -112,8 +115,7 @@ def test_compressed_frame(daemon, run):
 def test_compressed_request(make_daemon, run):
     """Nothing is unpacked: what is no JSON as it came is none."""
     daemon = make_daemon(release=True).start()
-    body = bomb(512 << 20)
-    assert len(body) < 1 << 20
+    body = bomb(BOMB_BYTES)
     run(still_there(daemon))
     before = daemon.rss_kb()
 
@@ -129,7 +131,7 @@ def test_compressed_request(make_daemon, run):
 def test_compressed_answer(make_daemon, run):
     """A bomb in an answer is never unpacked: nobody asked for compression."""
     daemon = make_daemon(release=True)
-    packed = bomb(512 << 20)
+    packed = bomb(BOMB_BYTES)
     one = [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed), packed]
 
     async def scenario():
