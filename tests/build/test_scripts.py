@@ -145,6 +145,9 @@ def test_layers(tmp_path, path, include, allowed):
     ("/* a comment that\n * goes on: strcpy(a)\n */", True),
     ("/* TODO: later */", False),
     ("usleep(10);", False),
+    ("curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);", False),
+    ("info.ssl_connection = LCCSCF_USE_SSL | LCCSCF_ALLOW_SELFSIGNED;", False),
+    ("info.ssl_connection = LCCSCF_USE_SSL;", True),
 ])
 def test_banned(tmp_path, line, clean):
     write(tmp_path / "a.c", line + "\n")
