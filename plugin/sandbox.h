@@ -28,6 +28,20 @@
 
 #include "plugin/base/err.h"
 
+/* 1 in builds with sanitizers, which are let do more: their leak checker stops
+ * all threads with ptrace, from a process that shares their memory, and their
+ * reports read the program's own file. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANDBOX_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANDBOX_SANITIZED 1
+#endif
+#endif
+#ifndef SANDBOX_SANITIZED
+#define SANDBOX_SANITIZED 0
+#endif
+
 struct sandbox {
     const char *data_dir;     /* exists */
     const char *const *files; /* to be read, now or when they were replaced: all that is beside them can be read too */

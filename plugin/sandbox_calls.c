@@ -28,19 +28,6 @@
 #define OWN_ARCH AUDIT_ARCH_AARCH64
 #endif
 
-/* The leak checker stops all threads of its process with ptrace, from a
- * process that shares their memory. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define PROGRAM_MAX 1024 /* instructions */
 
 #ifndef PR_SET_VMA
@@ -94,7 +81,7 @@ static const uint16_t allowed[] = {
 #ifndef __GLIBC__
     SYS_tkill, /* musl's raise() and abort() */
 #endif
-#if SANITIZED
+#if SANDBOX_SANITIZED
     SYS_ptrace, SYS_wait4,
 #endif
 };
@@ -139,7 +126,7 @@ static const struct rule {
     /* Threads, but no processes. The flags of clone3 lie in memory, where no filter looks, so it is unknown here and
      * libraries fall back to clone. */
     { SYS_clone, { BITS(0, CLONE_THREAD | CLONE_VM | CLONE_SIGHAND) }, ALLOW },
-    { SYS_clone, { { 0 } }, SANITIZED ? ALLOW : REFUSE(EPERM) },
+    { SYS_clone, { { 0 } }, SANDBOX_SANITIZED ? ALLOW : REFUSE(EPERM) },
     { SYS_socket, { ARG(0, AF_UNIX) }, ALLOW },
     { SYS_socket, { ARG(0, AF_INET), { 1, 0xF, SOCK_STREAM } }, ALLOW },
     { SYS_socket, { ARG(0, AF_INET), { 1, 0xF, SOCK_DGRAM } }, ALLOW },
@@ -159,7 +146,7 @@ static const struct rule {
     { SYS_prctl, { ARG(0, PR_SET_NAME) }, ALLOW },
     { SYS_prctl, { ARG(0, PR_GET_NAME) }, ALLOW },
     { SYS_prctl, { ARG(0, PR_SET_VMA) }, ALLOW },
-    { SYS_prctl, { { 0 } }, SANITIZED ? ALLOW : REFUSE(EPERM) },
+    { SYS_prctl, { { 0 } }, SANDBOX_SANITIZED ? ALLOW : REFUSE(EPERM) },
     { SYS_prlimit64, { ARG(0, 0) }, ALLOW }, /* our own limits */
     { SYS_prlimit64, { { 0 } }, REFUSE(EPERM) },
 };

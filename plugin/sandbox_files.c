@@ -117,6 +117,8 @@ static void allow_all(const struct fence *f, const struct sandbox *s)
             allow(f, getenv(folder_variables[i]), FS_READ);
     for (size_t i = 0; i < s->n_files; i++)
         allow_file(f, s->files[i]);
+    if (SANDBOX_SANITIZED)
+        allow_file(f, "/proc/self/exe");
     allow(f, s->data_dir, FS_WRITE);
 }
 

@@ -45,17 +45,6 @@
 #define NOT_FENCED 200 /* a child's exit status: there is no such fence here */
 #define BROKEN 201     /* ... and: it could not be put up */
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
-
 /* A folder with the folders data, conf and other, a file in each. */
 static char base[PATH_BYTES], listen_port[16];
 static int port; /* that may be listened on */
@@ -438,7 +427,7 @@ static void test_calls(void **state)
     static const struct attempt attempts[] = {
         { "run a program", run_program, -SIGSYS },
         { "run a program beside it", run_at, -SIGSYS },
-        { "trace the parent", trace_parent, SANITIZED ? ESRCH : -SIGSYS },
+        { "trace the parent", trace_parent, SANDBOX_SANITIZED ? ESRCH : -SIGSYS },
         { "read the parent's memory", look_into_parent, -SIGSYS },
         { "mount", mount_something, -SIGSYS },
         { "become another user", be_another, -SIGSYS },
@@ -449,8 +438,8 @@ static void test_calls(void **state)
         { "read keys", read_keys, -SIGSYS },
         { "rename the machine", host_name, -SIGSYS },
         { "count events", measure, -SIGSYS },
-        { "fork", fork_child, SANITIZED ? 0 : EPERM },
-        { "spawn", spawn, SANITIZED ? 0 : EPERM },
+        { "fork", fork_child, SANDBOX_SANITIZED ? 0 : EPERM },
+        { "spawn", spawn, SANDBOX_SANITIZED ? 0 : EPERM },
         { "clone3", clone_3, ENOSYS },
         { "a call that is not there yet", from_the_future, ENOSYS },
         { "io_uring", io_uring, ENOSYS },
