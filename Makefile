@@ -210,8 +210,7 @@ all: build/warbler ## the program: build/warbler
 # With job control, the terminal's Ctrl-C reaches the bot alone: it stops in good
 # order and make sees its exit status, instead of being interrupted itself.
 # Ctrl-Z is off, because nobody could bring the bot back from it.
-# Who makes it as root, in a container for example, means it.
-DEMO = build/warbler run $$([ "$$(id -u)" -ne 0 ] || echo --allow-root) -c config/demo.conf
+DEMO = build/warbler run -c config/demo.conf
 
 run: build/warbler deps ## install what is missing, build, start the bot with config/demo.conf
 	@if [ -t 0 ]; then sh -mc 'trap "" TSTP; $(DEMO); exit $$?'; else $(DEMO); fi

@@ -464,6 +464,8 @@ int daemon_run(const char *file)
     if (!d.config)
         return EXIT_CONFIG;
     log_setup((enum log_level)d.config->log.level, d.config->log.format);
+    if (geteuid() == 0)
+        log_info("daemon", "runs as root, of which a bot has no need: better an ordinary user, as in the systemd unit");
     if (make(&d, &e)) {
         log_error("daemon", "%s", e.text);
         unmake(&d);

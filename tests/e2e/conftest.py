@@ -17,10 +17,6 @@ START_SECONDS = 30  # of a sanitized daemon on a busy machine, before a test say
 STOP_SECONDS = 30
 
 
-# The tests may be run by root, and say so.
-RUN = ["run", "--allow-root"] if os.geteuid() == 0 else ["run"]
-
-
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out by `make check`")
 
@@ -68,7 +64,7 @@ channels = ( {channels} );
     def spawn(self, env=None):
         self.mark = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.binary, *RUN, "-c", str(self.config)], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([self.binary, "run", "-c", str(self.config)], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env={**os.environ, **(env or {})})
         return self
 

@@ -14,7 +14,7 @@ import urllib.request
 
 import pytest
 
-from conftest import RUN, binary
+from conftest import binary
 
 SECONDS = 60  # for a command, before a test says that it hangs
 COMMANDS = ("run", "check", "explain", "ping", "chat", "queue", "usage", "matrix-registration", "practice-model")
@@ -84,8 +84,8 @@ def test_no_command_is_a_mistake():
     (["chek"], 'unknown command "chek"; did you mean "check"?'),
     (["xyzzy"], 'unknown command "xyzzy"\n'),
     (["check", "--confg", "x"], "unknown option --confg; did you mean --config?"),
-    ([*RUN, "-c"], "--config needs a value"),
-    ([*RUN, "now"], 'takes no argument: "now"'),
+    (["run", "-c"], "--config needs a value"),
+    (["run", "now"], 'takes no argument: "now"'),
     (["check", "--defaults", "--man"], "not both"),
     (["explain"], "which CHANNEL?"),
     (["explain", "a:b", "c:d"], "one CHANNEL at a time"),
@@ -119,10 +119,10 @@ def test_a_wrong_configuration_and_a_taken_port(make_daemon):
         s.bind(("127.0.0.1", 0))
         s.listen()
         daemon.configure(port=s.getsockname()[1])
-        done = warbler(*RUN, "-c", daemon.config)
+        done = warbler("run", "-c", daemon.config)
         assert done.returncode == 2 and "in use" in done.stderr
     daemon.configure(bot="qeue = 1;")
-    done = warbler(*RUN, "-c", daemon.config)
+    done = warbler("run", "-c", daemon.config)
     assert done.returncode == 1 and 'did you mean "queue"' in done.stderr
 
 

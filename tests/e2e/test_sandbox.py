@@ -55,8 +55,10 @@ def test_switched_off_it_says_so(make_daemon):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused")
 def test_root_is_refused_unless_told(make_daemon):
-    done = warbler("run", "-c", make_daemon().config)
+    daemon = make_daemon()
+    done = subprocess.run([daemon.binary, "run"], cwd=daemon.folder, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and "no need of root" in done.stderr and "--allow-root" in done.stderr
+    assert "runs as root" in daemon.start().new_log()
 
 
 @pytest.fixture
