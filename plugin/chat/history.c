@@ -186,6 +186,12 @@ void history_clear(struct history *h)
         history_drop(h, h->head);
 }
 
+void history_drop_before(struct history *h, int64_t seq)
+{
+    while (h->head && history_place(h->head) < seq)
+        history_drop(h, h->head);
+}
+
 struct entry *history_find(struct history *h, int64_t seq)
 {
     struct entry *e = h->head ? h->head->prev : NULL;

@@ -51,6 +51,7 @@ void history_clear(struct history *h);
 bool history_count_by(struct history *h, const struct vocabulary *v);
 struct entry *history_find(struct history *h, int64_t seq);
 void history_drop(struct history *h, struct entry *e);
+void history_drop_before(struct history *h, int64_t seq); /* every turn whose question stands before it */
 
 /* The number of the question that e belongs to: its own, or the one it answers. */
 int64_t history_place(const struct entry *e);
