@@ -47,7 +47,7 @@ TESTS     := $(wildcard tests/unit/test_*.c)
 SUPPORT   := $(filter-out $(TESTS),$(wildcard tests/unit/*.c))
 FUZZERS   := $(wildcard tests/fuzz/fuzz_*.c)
 TOOLS     := $(wildcard tests/tools/*.c)
-E2E       := $(wildcard tests/build tests/e2e tests/conform)
+E2E       := $(wildcard tests/build tests/e2e tests/conform tests/kill)
 
 # --- flags -----------------------------------------------------------------
 
@@ -90,7 +90,7 @@ LDFLAGS_fuzz = -fsanitize=address,undefined,fuzzer
 # --- what a machine needs --------------------------------------------------
 
 INSTALLING := $(if $(filter-out 0,$(NO_INSTALL)),,$(filter run test lint deps,$(MAKECMDGOALS)))
-DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check torture conform bench,$(MAKECMDGOALS)),test)
+DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check torture kill-anywhere conform bench,$(MAKECMDGOALS)),test)
 
 # Everything that is compiled waits for this.
 deps:
@@ -189,6 +189,17 @@ build/hasten.so: tests/conform/hasten.c | deps
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 $(CFLAGS) -shared -fPIC -o $@ $< -ldl
 
+# What kills a program at one of its system calls, and what those are called. Linux's headers tell; tests skip without it.
+STRIKE = $(call once,STRIKE,$(if $(shell echo '\#include <linux/seccomp.h>' | $(CC) -E -x c - 2>/dev/null),build/strike))
+
+build/gen/syscalls.h: | deps
+	@mkdir -p $(@D)
+	@echo '#include <sys/syscall.h>' | $(CC) -E -dM - | sed -n 's/^#define SYS_\([a-z0-9_]*\) .*/{ SYS_\1, "\1" },/p' | sort > $@
+
+build/strike: tests/kill/strike.c build/gen/syscalls.h
+	$(call say,LD,$@)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -I. $(CFLAGS) -o $@ $<
+
 # Without libwarbler.a and the libraries: they are what is measured.
 BENCH := $(wildcard tests/bench/*.c)
 
@@ -203,7 +214,7 @@ build/bench/floor build/bench/load:
 
 # --- targets ---------------------------------------------------------------
 
-.PHONY: all run test check lint fuzz torture conform bench install uninstall deb clean help deps fuzzers FORCE
+.PHONY: all run test check lint fuzz torture kill-anywhere conform bench install uninstall deb clean help deps fuzzers FORCE
 
 all: build/warbler ## the program: build/warbler
 
@@ -217,8 +228,9 @@ run: build/warbler deps ## install what is missing, build, start the bot with co
 
 E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' \
           WARBLER_MERGE='$(CURDIR)/build/asan/tests/tools/merge' WARBLER_HASTEN='$(CURDIR)/build/hasten.so' \
+          WARBLER_STRIKE='$(CURDIR)/build/strike' \
           WARBLER_ADAPTERS='$(ADAPTERS)' CLANG='$(CLANG)'
-TEST_PROGRAMS = build/asan/warbler build/warbler build/hasten.so $(TOOLS:%.c=build/asan/%)
+TEST_PROGRAMS = build/asan/warbler build/warbler build/hasten.so $(STRIKE) $(TOOLS:%.c=build/asan/%)
 
 test: $(asan_TESTS) $(valgrind_TESTS) $(TEST_PROGRAMS) ## install what is missing, build with sanitizers, run every test
 	@if scripts/deps fuzz 2>/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
@@ -239,6 +251,10 @@ fuzz: $(if $(T),build/fuzz/tests/fuzz/fuzz_$(T),$(fuzz_BINARIES)) ## fuzz T=name
 torture: build/asan/warbler build/warbler ## kill the daemon ROUNDS=200 times in the midst of MESSAGES=2000, as SEED= says
 	@$(E2E_ENV) KILL_ROUNDS='$(or $(ROUNDS),200)' KILL_MESSAGES='$(or $(MESSAGES),2000)' $(if $(SEED),KILL_SEED='$(SEED)') \
 	    $(PYTHON) scripts/test-run --e2e tests/e2e/test_kill.py
+
+kill-anywhere: build/warbler build/strike build/hasten.so build/asan/tests/unit/test_store_faults ## kill the daemon at every system call of two conversations (EVERY=7: at some), fail the store's every operation on disk
+	@$(E2E_ENV) $(PYTHON) tests/kill/run --every '$(or $(EVERY),1)' --again '$(or $(AGAIN),200)' $(if $(SEED),--seed '$(SEED)')
+	@STORE_FAULTS_EVERY='$(or $(EVERY),1)' build/asan/tests/unit/test_store_faults
 
 conform: $(TEST_PROGRAMS) ## ask every adapter for what they all owe, and print the table; WRITE=1: into README.md too
 	@$(E2E_ENV) $(PYTHON) tests/conform/run $(if $(WRITE),--write)
@@ -278,4 +294,4 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS='	' read -r t h; do printf 'make %-10s %s\n' "$$t" "$$h"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS='	' read -r t h; do printf 'make %-13s %s\n' "$$t" "$$h"; done
