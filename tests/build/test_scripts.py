@@ -255,9 +255,8 @@ def without_make():
 def small_project(folder, bad_unit, e2e):
     """The whole build around next to nothing: a main, a unit test with its support, an end-to-end test."""
     shutil.copytree(SCRIPTS, folder / "scripts")
-    (folder / "tests").mkdir()
-    (folder / "tests/conform").mkdir()
-    for name in ("Makefile", "VERSION", "tests/lsan.supp", "tests/conform/hasten.c"):
+    for name in ("Makefile", "VERSION", "tests/lsan.supp", "tests/conform/hasten.c", "tests/kill/strike.c"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SCRIPTS.parent / name, folder / name)
     write(folder / "plugin/main.c", "int main(void) { return 0; }\n")
     write(folder / "plugin/adapter.h", "#include <stddef.h>\nstruct adapter_ops { int abi; };\n"
