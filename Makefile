@@ -90,7 +90,7 @@ LDFLAGS_fuzz = -fsanitize=address,undefined,fuzzer
 # --- what a machine needs --------------------------------------------------
 
 INSTALLING := $(if $(filter-out 0,$(NO_INSTALL)),,$(filter run test lint deps,$(MAKECMDGOALS)))
-DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check torture kill-anywhere conform bench,$(MAKECMDGOALS)),test)
+DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check soak torture kill-anywhere conform bench,$(MAKECMDGOALS)),test)
 
 # Everything that is compiled waits for this.
 deps:
@@ -184,6 +184,7 @@ $(fuzz_BINARIES): %: %.o build/fuzz/libwarbler.a build/fuzz/flags
 	$(call link,fuzz)
 
 # What a test loads into a program so that its time passes faster.
+HASTEN := $(if $(wildcard tests/conform/hasten.c),build/hasten.so)
 build/hasten.so: tests/conform/hasten.c | deps
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
@@ -214,7 +215,7 @@ build/bench/floor build/bench/load:
 
 # --- targets ---------------------------------------------------------------
 
-.PHONY: all run test check lint fuzz torture kill-anywhere conform bench install uninstall deb clean help deps fuzzers FORCE
+.PHONY: all run test check soak lint fuzz torture kill-anywhere conform bench install uninstall deb clean help deps fuzzers FORCE
 
 all: build/warbler ## the program: build/warbler
 
@@ -230,12 +231,15 @@ E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURD
           WARBLER_MERGE='$(CURDIR)/build/asan/tests/tools/merge' WARBLER_HASTEN='$(CURDIR)/build/hasten.so' \
           WARBLER_STRIKE='$(CURDIR)/build/strike' \
           WARBLER_ADAPTERS='$(ADAPTERS)' CLANG='$(CLANG)'
-TEST_PROGRAMS = build/asan/warbler build/warbler build/hasten.so $(STRIKE) $(TOOLS:%.c=build/asan/%)
+TEST_PROGRAMS = build/asan/warbler build/warbler $(HASTEN) $(STRIKE) $(TOOLS:%.c=build/asan/%)
 
 test: $(asan_TESTS) $(valgrind_TESTS) $(TEST_PROGRAMS) ## install what is missing, build with sanitizers, run every test
 	@if scripts/deps fuzz 2>/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --valgrind $(valgrind_TESTS) --fuzz $(fuzz_BINARIES) \
 	    --e2e $(E2E)
+
+soak: $(TEST_PROGRAMS) ## the long ones of the end-to-end tests, about half an hour
+	@$(E2E_ENV) $(PYTHON) scripts/test-run --e2e $(E2E) --long
 
 check: $(asan_TESTS) $(TEST_PROGRAMS) ## the fast tests, under a minute
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --e2e $(E2E) --fast

@@ -27,7 +27,7 @@ import urllib.request
 from dataclasses import dataclass
 from datetime import datetime
 
-from conftest import Daemon
+from conftest import Daemon, hastened
 
 from .proxy import OTHER, UP, Proxy
 
@@ -44,14 +44,6 @@ class Pause:
     took: float
     announced: float  # what the program said that it would take; 0: it says nothing
     lived: float      # how long the connection before was up; 0: it never was
-
-
-def hastened(factor):
-    """The environment of a program whose seconds pass so many times faster."""
-    if factor == 1:
-        return {}
-    options = [os.environ.get("ASAN_OPTIONS", ""), "verify_asan_link_order=0"]
-    return {"LD_PRELOAD": os.environ["WARBLER_HASTEN"], "HASTEN": str(factor), "ASAN_OPTIONS": ":".join(filter(None, options))}
 
 
 class Bot(Daemon):

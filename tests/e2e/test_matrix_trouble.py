@@ -12,6 +12,7 @@ import urllib.request
 
 import pytest
 
+from conftest import hastened
 from hurdle import Hurdle
 from matrix import Person, Synapse, account
 
@@ -78,12 +79,13 @@ def behind(hurdle_, synapse):
     return ", " + account(synapse, synapse.tokens["bot"]).replace(str(synapse.port), str(hurdle_.port))
 
 
-@pytest.mark.parametrize("trouble, says", [("html", "no JSON of a homeserver"), ("502", "502"), ("cut", ""), ("hang", "no answer within")])
-def test_on_the_way(make_daemon, homeserver, hurdle, run, trouble, says):
+@pytest.mark.parametrize("trouble, says, haste", [("html", "no JSON of a homeserver", 1), ("502", "502", 1), ("cut", "", 1),
+                                                  ("hang", "no answer within", 4)])
+def test_on_the_way(make_daemon, homeserver, hurdle, run, trouble, says, haste):
     """What was said meanwhile is answered when the way is free, once."""
     synapse = homeserver()
     way = hurdle(synapse)
-    daemon = make_daemon(accounts=behind(way, synapse), channels=CHANNELS, more=DEBUG).start()
+    daemon = make_daemon(accounts=behind(way, synapse), channels=CHANNELS, more=DEBUG).start(hastened(haste))
     daemon.logs("mx is online")
 
     async def scenario():

@@ -568,9 +568,9 @@ static void test_example_file(void **state)
     char *text = printed(config_print_defaults, adapters), *file = mem_alloc(strlen(text) + 2);
     FILE *f = fopen(EXAMPLE, "r");
     assert_non_null(f);
-    fread(file, 1, strlen(text) + 1, f);
+    size_t len = fread(file, 1, strlen(text) + 1, f);
     fclose(f);
-    if (strcmp(file, text) != 0)
+    if (len != strlen(text) || memcmp(file, text, len) != 0)
         fail_msg("make it anew: build/warbler check --defaults > %s", EXAMPLE);
     free(file);
     free(text);
