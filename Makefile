@@ -90,7 +90,7 @@ LDFLAGS_fuzz = -fsanitize=address,undefined,fuzzer
 # --- what a machine needs --------------------------------------------------
 
 INSTALLING := $(if $(filter-out 0,$(NO_INSTALL)),,$(filter run test lint deps,$(MAKECMDGOALS)))
-DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check soak torture kill-anywhere conform bench,$(MAKECMDGOALS)),test)
+DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check soak torture kill-anywhere conform bench guard,$(MAKECMDGOALS)),test)
 
 # Everything that is compiled waits for this.
 deps:
@@ -215,7 +215,7 @@ build/bench/floor build/bench/load:
 
 # --- targets ---------------------------------------------------------------
 
-.PHONY: all run test check soak lint fuzz torture kill-anywhere conform bench install uninstall deb clean help deps fuzzers FORCE
+.PHONY: all run test check soak lint fuzz torture kill-anywhere conform bench guard install uninstall deb clean help deps fuzzers FORCE
 
 all: build/warbler ## the program: build/warbler
 
@@ -230,7 +230,7 @@ run: build/warbler deps ## install what is missing, build, start the bot with co
 E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' \
           WARBLER_MERGE='$(CURDIR)/build/asan/tests/tools/merge' WARBLER_HASTEN='$(CURDIR)/build/hasten.so' \
           WARBLER_STRIKE='$(CURDIR)/build/strike' \
-          WARBLER_ADAPTERS='$(ADAPTERS)' CLANG='$(CLANG)'
+          WARBLER_ADAPTERS='$(ADAPTERS)' CC='$(CC)' CLANG='$(CLANG)'
 TEST_PROGRAMS = build/asan/warbler build/warbler $(HASTEN) $(STRIKE) $(TOOLS:%.c=build/asan/%)
 
 test: $(asan_TESTS) $(valgrind_TESTS) $(TEST_PROGRAMS) ## install what is missing, build with sanitizers, run every test
@@ -266,6 +266,10 @@ conform: $(TEST_PROGRAMS) ## ask every adapter for what they all owe, and print 
 bench: build/warbler build/bench/floor build/bench/load ## measure, and print the table
 	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run
 	@WARBLER_BIN='$(CURDIR)/build/warbler' $(PYTHON) tests/bench/matrix
+
+guard: build/warbler ## count instructions per message; WRITE=1 REASON="why": a new number to hold them to
+	@CC='$(CC)' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' $(PYTHON) -B tests/bench/guard \
+	    $(if $(WRITE),--write $(call quoted,$(REASON))) $(if $(REPEAT),--repeat $(REPEAT))
 
 PAGES_7    := $(notdir $(wildcard config/*.7))
 PAGES_7_ZH := $(notdir $(wildcard config/zh_CN/*.7))
