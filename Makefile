@@ -1,7 +1,7 @@
 # Warbler's build. `make help` lists what it can do; V=1 shows the commands.
 #
-# One Makefile, no recursion. Each variant (release, asan, valgrind, fuzz)
-# compiles the same sources with its own flags into build/VARIANT/: all but
+# One Makefile, no recursion. Each variant (release, asan, valgrind, fuzz, thread,
+# coverage) compiles the same sources with its own flags into build/VARIANT/: all but
 # main.o goes into libwarbler.a there, which the program and every test link.
 
 ADAPTERS ?= webchat matrix lanying
@@ -87,10 +87,18 @@ CC_fuzz      = $(CLANG)
 CFLAGS_fuzz  = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 LDFLAGS_fuzz = -fsanitize=address,undefined,fuzzer
 
+CC_thread      = $(CC)
+CFLAGS_thread  = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS_thread = -fsanitize=thread
+
+CC_coverage      = $(CC)
+CFLAGS_coverage  = -O0 -g --coverage -fprofile-update=atomic
+LDFLAGS_coverage = --coverage
+
 # --- what a machine needs --------------------------------------------------
 
 INSTALLING := $(if $(filter-out 0,$(NO_INSTALL)),,$(filter run test lint deps,$(MAKECMDGOALS)))
-DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check soak torture kill-anywhere conform bench guard,$(MAKECMDGOALS)),test)
+DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check soak tsan coverage torture kill-anywhere conform bench guard,$(MAKECMDGOALS)),test)
 
 # Everything that is compiled waits for this.
 deps:
@@ -126,7 +134,7 @@ build/gen/warbler.conf.5: build/warbler
 
 compile = $(Q)$(CC_$(1)) $(HOUSE_CPPFLAGS) $(2) $(HOUSE_CFLAGS) $(CFLAGS_$(1)) $(CFLAGS) -MMD -MP -c -o $@ $<
 link    = $(Q)$(CC_$(1)) $(HOUSE_CFLAGS) $(CFLAGS_$(1)) $(CFLAGS) $(LDFLAGS_$(1)) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) \
-          $(PKG_LIBS) $(2)
+          $(PKG_LIBS) -lm $(2)
 
 define variant
 $(1)_OBJECTS := $$(SOURCES:%.c=build/$(1)/%.o) $$(GENERATED:build/gen/%.c=build/$(1)/gen/%.o)
@@ -173,7 +181,7 @@ $$(TOOLS:%.c=build/$(1)/%): %: %.o build/$(1)/libwarbler.a build/$(1)/flags
 
 -include $$(patsubst %.o,%.d,$$($(1)_OBJECTS)) $$(patsubst %.c,build/$(1)/%.d,$$(MAIN) $$(TESTS) $$(SUPPORT) $$(FUZZERS) $$(TOOLS))
 endef
-$(foreach v,release asan valgrind fuzz,$(eval $(call variant,$(v))))
+$(foreach v,release asan valgrind fuzz thread coverage,$(eval $(call variant,$(v))))
 
 build/warbler: build/release/warbler
 	@ln -f $< $@
@@ -215,7 +223,7 @@ build/bench/floor build/bench/load:
 
 # --- targets ---------------------------------------------------------------
 
-.PHONY: all run test check soak lint fuzz torture kill-anywhere conform bench guard install uninstall deb clean help deps fuzzers FORCE
+.PHONY: all run test check soak tsan coverage lint fuzz torture kill-anywhere conform bench guard install uninstall deb clean help deps fuzzers FORCE
 
 all: build/warbler ## the program: build/warbler
 
@@ -259,6 +267,19 @@ torture: build/asan/warbler build/warbler ## kill the daemon ROUNDS=200 times in
 kill-anywhere: build/warbler build/strike build/hasten.so build/asan/tests/unit/test_store_faults ## kill the daemon at every system call of two conversations (EVERY=7: at some), fail the store's every operation on disk
 	@$(E2E_ENV) $(PYTHON) tests/kill/run --every '$(or $(EVERY),1)' --again '$(or $(AGAIN),200)' $(if $(SEED),--seed '$(SEED)')
 	@STORE_FAULTS_EVERY='$(or $(EVERY),1)' build/asan/tests/unit/test_store_faults
+
+# What more than one thread works in, and conversations that pass through all of it.
+TSAN_TESTS := $(filter $(addprefix build/thread/tests/unit/test_,loop dns log metric http tls store% chat% journey%),$(thread_TESTS))
+
+tsan: $(TSAN_TESTS) build/thread/warbler $(TEST_PROGRAMS) ## the tests of what threads share, under the thread sanitizer
+	@$(E2E_ENV) WARBLER_BIN='$(CURDIR)/build/thread/warbler' $(PYTHON) scripts/test-run --unit $(TSAN_TESTS) \
+	    --e2e tests/e2e/test_webchat.py tests/e2e/test_model.py
+
+# A program that is killed notes nothing: what counts is what ran and ended.
+coverage: $(coverage_TESTS) build/coverage/warbler $(TEST_PROGRAMS) ## the lines that unit and end-to-end tests run, as a table; LINES=1: those they do not
+	@find build/coverage -name '*.gcda' -delete
+	@$(E2E_ENV) WARBLER_BIN='$(CURDIR)/build/coverage/warbler' $(PYTHON) scripts/test-run --unit $(coverage_TESTS) --e2e $(E2E); \
+	    status=$$?; $(PYTHON) scripts/coverage $(if $(LINES),--lines) build/coverage && exit $$status
 
 conform: $(TEST_PROGRAMS) ## ask every adapter for what they all owe, and print the table; WRITE=1: into README.md too
 	@$(E2E_ENV) $(PYTHON) tests/conform/run $(if $(WRITE),--write)

@@ -141,7 +141,7 @@ channels = ( {channels} );
 
     def check_log(self):
         log = self.log.read_text(errors="replace")
-        for trouble in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion", "ERROR SUMMARY"):
+        for trouble in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "Assertion", "ERROR SUMMARY"):
             assert trouble not in log, log
 
     def rss_kb(self):
