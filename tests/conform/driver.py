@@ -33,7 +33,7 @@ from .proxy import OTHER, UP, Proxy
 
 SECONDS = 60  # for something that must come
 LOOK_SECONDS = 0.02
-HASTE_AFTER = 60  # where nothing is to happen any more
+HASTE_AFTER = 20  # where nothing is to happen any more, but a busy server may still say so
 DOWN_FOR_GOOD = re.compile(r"acc is down: (.*); trying again cannot help, mend it and reload$", re.M)
 STATE = re.compile(r"^(\S+) debug account: acc: (\w+) -> (\w+)$|trying again in ([\d.]+) s$", re.M)
 
