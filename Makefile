@@ -223,7 +223,7 @@ build/bench/floor build/bench/load:
 
 # --- targets ---------------------------------------------------------------
 
-.PHONY: all run test check soak tsan coverage lint fuzz torture kill-anywhere conform bench guard install uninstall deb clean help deps fuzzers FORCE
+.PHONY: all run test check soak tsan coverage lint analyze fuzz torture kill-anywhere conform bench guard install uninstall deb clean help deps fuzzers FORCE
 
 all: build/warbler ## the program: build/warbler
 
@@ -254,6 +254,9 @@ check: $(asan_TESTS) $(TEST_PROGRAMS) ## the fast tests, under a minute
 
 lint: deps build/gen/warbler.conf.5 ## what clang-tidy, cppcheck, shellcheck and the house rules find
 	@CC='$(CC)' PYTHON='$(PYTHON)' LINT_FLAGS=$(call quoted,-std=c17 $(HOUSE_CPPFLAGS)) scripts/lint
+
+analyze: deps build/gen/registry.c ## what the analyzers of gcc and clang find; takes minutes
+	@CC='$(CC)' CLANG='$(CLANG)' LINT_FLAGS=$(call quoted,-std=c17 $(HOUSE_CPPFLAGS)) scripts/analyze
 
 fuzzers: $(fuzz_BINARIES)
 
