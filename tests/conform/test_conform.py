@@ -228,7 +228,9 @@ async def twice(d):
         await d.ask(alice)
     d.proxy.fine()
     if d.repeated is not None:
-        answers = [answer for link in d.proxy.links[-2:] for answer in await d.proxy.repeat(link, d.repeated)]
+        answers = []
+        for link in reversed(d.proxy.links):  # the newest of them that said such a thing
+            answers = answers or await d.proxy.repeat(link, d.repeated)
         assert answers and all(answers), answers
     await d.settle()
 
