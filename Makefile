@@ -183,8 +183,10 @@ $(fuzz_BINARIES): %: %.o build/fuzz/libwarbler.a build/fuzz/flags
 	$(call say,LD,$@)
 	$(call link,fuzz)
 
-# What a test loads into a program so that its time passes faster.
+# What a test loads into a program: so that its time passes faster, or to see what it allocates.
 build/hasten.so: tests/conform/hasten.c | deps
+build/bench/count.so: tests/bench/count.c | deps
+build/hasten.so build/bench/count.so:
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 $(CFLAGS) -shared -fPIC -o $@ $< -ldl
@@ -194,7 +196,8 @@ BENCH := $(wildcard tests/bench/*.c)
 
 build/bench/floor: $(patsubst %,build/release/tests/bench/%.o,floor model sha1 wire)
 build/bench/load: $(patsubst %,build/release/tests/bench/%.o,load model wire)
-build/bench/floor build/bench/load:
+build/bench/speaker: $(patsubst %,build/release/tests/bench/%.o,speaker wire)
+build/bench/floor build/bench/load build/bench/speaker:
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_release) $(CFLAGS) $(LDFLAGS_release) $(LDFLAGS) -o $@ $^
@@ -243,9 +246,9 @@ torture: build/asan/warbler build/warbler ## kill the daemon ROUNDS=200 times in
 conform: $(TEST_PROGRAMS) ## ask every adapter for what they all owe, and print the table; WRITE=1: into README.md too
 	@$(E2E_ENV) $(PYTHON) tests/conform/run $(if $(WRITE),--write)
 
-bench: build/warbler build/bench/floor build/bench/load ## measure, and print the table
-	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run
-	@WARBLER_BIN='$(CURDIR)/build/warbler' $(PYTHON) tests/bench/matrix
+bench: build/warbler $(addprefix build/bench/,floor load speaker count.so) ## measure, print the table, write build/bench.json; QUICK=1: the main figures
+	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run $(if $(QUICK),--quick)
+	@$(if $(QUICK),,WARBLER_BIN='$(CURDIR)/build/warbler' $(PYTHON) tests/bench/matrix)
 
 PAGES_7    := $(notdir $(wildcard config/*.7))
 PAGES_7_ZH := $(notdir $(wildcard config/zh_CN/*.7))
