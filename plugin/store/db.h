@@ -14,14 +14,18 @@
 #include "plugin/base/err.h"
 
 #define DB_BUSY_MS 5000      /* how long a lock of another process is waited for */
-#define DB_CACHE_KIB 1024    /* pages kept in memory */
-#define DB_WAL_PAGES 1000    /* a checkpoint is made when the log is longer */
-#define DB_WAL_KEEP_BYTES (8 * 1024 * 1024) /* a log that a burst made longer is cut to this afterwards */
+#define DB_CACHE_KIB 4096    /* pages kept in memory at most: three for each of some 300 lively conversations */
+/* A checkpoint is made when the log is longer: 16 MB, so that a page which many
+ * commits wrote is copied once. */
+#define DB_WAL_PAGES 4000
+#define DB_WAL_KEEP_BYTES (18 * 1024 * 1024) /* a log that a burst made longer is cut to this afterwards */
 
+struct gather;
 struct statement;
 
 struct db {
     sqlite3 *sqlite;
+    struct gather *files;         /* its file layer */
     char *path;
     int lock_fd;                  /* -1: not held */
     struct statement *statements; /* uthash, by the literal's address */

@@ -113,9 +113,12 @@ static void test_watcher_hears_at_once(void **state)
 }
 
 /* --- full at any moment --- */
+#define ROUNDS 12
+#define ROUND_JOBS 60 /* more than the log takes with one write */
+
 struct tally {
     int calls, ok, full, other;
-    bool accepted[64]; /* by seq */
+    bool accepted[ROUNDS * ROUND_JOBS + 1]; /* by seq */
 };
 
 struct one {
@@ -148,8 +151,6 @@ static void count_loaded(void *arg, const struct store_loaded *r, const struct e
     count(arg, e);
 }
 
-#define ROUNDS 2
-#define ROUND_JOBS 10
 
 /* Rounds of messages large enough to need new pages, with a read in each. */
 static void fill_with_messages(struct fixture *f, struct tally *t)
@@ -207,6 +208,19 @@ static void test_full_at_every_write(void **state)
             break;
     }
     assert_true(full_somewhere > 20);
+}
+
+/* Some two hundred pages, each with a header, and a checkpoint less. */
+static void test_commit_is_few_writes(void **state)
+{
+    struct fixture *f = *state;
+    struct tally t = { 0 };
+    int64_t commits = metric_get(METRIC_STORE_COMMITS);
+    disk_fill_at(-1);
+    fill_with_messages(f, &t);
+    commits = metric_get(METRIC_STORE_COMMITS) - commits;
+    assert_int_equal(t.ok, ROUNDS * ROUND_JOBS);
+    assert_in_range(disk_writes(), commits, 4 * commits);
 }
 
 static void test_full_while_opening(void **state)
@@ -357,6 +371,7 @@ int main(void)
         TEST(test_full_disk_refuses_and_recovers),
         TEST(test_watcher_hears_at_once),
         TEST(test_full_at_every_write),
+        TEST(test_commit_is_few_writes),
         TEST(test_full_while_opening),
         TEST(test_failing_sync),
         TEST(test_every_acknowledged_write_was_synced),
