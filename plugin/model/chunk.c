@@ -32,20 +32,32 @@ static bool take(struct cursor *c, char ch)
     return true;
 }
 
+/* Up to a quote, a backslash or a control character. */
+static const char *plain_end(const char *s, const char *end)
+{
+    while (s < end && *s != '"' && *s != '\\' && (unsigned char)*s >= ' ')
+        s++;
+    return s;
+}
+
+/* Up to what cannot be in a string any more. */
+static void skip_string(struct cursor *c, bool *escaped_r)
+{
+    for (;;) {
+        c->at = plain_end(c->at, c->end);
+        if (c->end - c->at < 2 || *c->at != '\\' || !c->at[1] || !strchr("\"\\/bfnrt", c->at[1]))
+            return;
+        *escaped_r = true;
+        c->at += 2;
+    }
+}
+
 /* Behind the quote that begins it. */
 static bool take_string(struct cursor *c, struct value *v)
 {
     const char *begin = c->at;
     v->kind = KIND_STRING;
-    for (; c->at < c->end && *c->at != '"'; c->at++) {
-        if ((unsigned char)*c->at < ' ')
-            return false;
-        if (*c->at != '\\')
-            continue;
-        v->escaped = true;
-        if (++c->at == c->end || !*c->at || !strchr("\"\\/bfnrt", *c->at))
-            return false;
-    }
+    skip_string(c, &v->escaped);
     v->text = (struct chunk_string){begin, (size_t)(c->at - begin)};
     return take(c, '"');
 }
@@ -167,6 +179,30 @@ bool chunk_read(struct chunk *c, const char *text, size_t len)
         return false;
     skip_blanks(&cursor);
     return cursor.at == cursor.end;
+}
+
+void chunk_cast(struct chunk_mold *m, const struct chunk *c, const char *text, size_t len)
+{
+    size_t around = len - c->content.len;
+    bool quoted = c->content.s && c->content.s[-1] == '"'; /* no null */
+    if (!quoted || c->finish.len > 0 || around > sizeof m->text)
+        return;
+    m->before = (size_t)(c->content.s - text);
+    m->after = around - m->before;
+    memcpy(m->text, text, m->before);
+    memcpy(m->text + m->before, text + len - m->after, m->after);
+}
+
+bool chunk_fits(const struct chunk_mold *m, const char *text, size_t len, struct chunk *c)
+{
+    bool escaped = false;
+    if (!m->before || len < m->before + m->after || memcmp(text, m->text, m->before) != 0 ||
+        memcmp(text + len - m->after, m->text + m->before, m->after) != 0)
+        return false;
+    struct cursor content = {text + m->before, text + len - m->after};
+    *c = (struct chunk){.content = {content.at, (size_t)(content.end - content.at)}};
+    skip_string(&content, &escaped);
+    return content.at == content.end;
 }
 
 static char unescaped(char c)

@@ -11,6 +11,8 @@
 
 #include "plugin/base/buf.h"
 
+#define CHUNK_MOLD_BYTES 512U
+
 /* A string between its quotes, still escaped; empty: null or "" or not there (then s is NULL). */
 struct chunk_string {
     const char *s;
@@ -25,6 +27,19 @@ struct chunk {
 
 /* False: read it as any JSON. */
 bool chunk_read(struct chunk *c, const char *text, size_t len);
+
+/* What stands around the content of an event, which mostly stays the same while
+ * a stream lasts. Zeroed: of none yet. */
+struct chunk_mold {
+    char text[CHUNK_MOLD_BYTES];
+    size_t before, after; /* bytes of text, one behind the other */
+};
+
+/* Keeps what is around the content of c, which chunk_read() read from the text,
+ * if it fits and the content is all that it says. */
+void chunk_cast(struct chunk_mold *m, const struct chunk *c, const char *text, size_t len);
+/* True: the event differs from that one in its content only. */
+bool chunk_fits(const struct chunk_mold *m, const char *text, size_t len, struct chunk *c);
 void chunk_content(const struct chunk *c, struct buf *out); /* appends it, unescaped */
 
 #endif

@@ -631,6 +631,19 @@ static void merge_chunk(struct delta *d, const struct chunk *c)
     take_finish(d, finish);
 }
 
+/* False: it is another kind of event. */
+static bool take_chunk(struct delta *d, const char *data, size_t len)
+{
+    struct chunk chunk;
+    if (!chunk_fits(&d->mold, data, len, &chunk)) {
+        if (!chunk_read(&chunk, data, len))
+            return false;
+        chunk_cast(&d->mold, &chunk, data, len);
+    }
+    merge_chunk(d, &chunk);
+    return true;
+}
+
 enum err_code delta_event(struct delta *d, const char *type, const char *data, size_t len, struct failure *f)
 {
     bool error = strcmp(type, "error") == 0;
@@ -641,11 +654,8 @@ enum err_code delta_event(struct delta *d, const char *type, const char *data, s
     bool json = len > 0 && (*data == '{' || *data == '[');
     if (d->done || d->full || (!json && !error))
         return ERR_OK;
-    struct chunk chunk;
-    if (!error && chunk_read(&chunk, data, len)) {
-        merge_chunk(d, &chunk);
+    if (!error && take_chunk(d, data, len))
         return ERR_OK;
-    }
     cJSON *root = json_parse(data, len);
     enum err_code code = ERR_OK;
     if (error || (root && failure_find(f, root)))

@@ -125,12 +125,65 @@ static void test_cut(void **state)
             assert_false(chunk_read(&c, taken[i], len));
 }
 
+/* After one that it fits, only the content counts, which must still be a string's. */
+static void test_mold(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cast, *text;
+        bool fits;
+    } cases[] = {
+        {CHOICE("{\"content\":\"a\"}"), CHOICE("{\"content\":\"b\"}"), true},
+        {CHOICE("{\"content\":\"\"}"), CHOICE("{\"content\":\"\\n\\\"\"}"), true},
+        {CHOICE("{\"content\":\"a\"}"), CHOICE("{\"content\":\"\"}"), true},
+        {CHOICE("{\"content\":\"a\"}"), CHOICE("{\"content\":\"\",\"content\":\"\"}"), false},
+        {CHOICE("{\"content\":\"a\"}"), CHOICE("{\"content\":\"\\\"}"), false},
+        {CHOICE("{\"content\":\"a\"}"), CHOICE("{\"content\":\"\\u0041\"}"), false},
+        {CHOICE("{\"content\":\"a\"}"), CHOICE("{\"content\":\"\t\"}"), false},
+        {CHOICE("{\"content\":\"a\"}"), CHOICE("{\"content\":null}"), false},
+        {CHOICE("{\"content\":null}"), CHOICE("{\"content\":xnull}"), false},
+        {CHOICE("{}"), CHOICE("{}"), false},
+        {"{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}",
+         "{\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}", false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct chunk_mold m = {.before = 0};
+        struct chunk c;
+        assert_false(chunk_fits(&m, cases[i].text, strlen(cases[i].text), &c));
+        assert_true(chunk_read(&c, cases[i].cast, strlen(cases[i].cast)));
+        chunk_cast(&m, &c, cases[i].cast, strlen(cases[i].cast));
+        if (chunk_fits(&m, cases[i].text, strlen(cases[i].text), &c) != cases[i].fits)
+            fail_msg("%s %s", cases[i].fits ? "does not fit:" : "fits:", cases[i].text);
+    }
+}
+
+/* One byte more around the content than is kept. */
+static void test_mold_limit(void **state)
+{
+    (void)state;
+    for (size_t around = CHUNK_MOLD_BYTES; around <= CHUNK_MOLD_BYTES + 1; around++) {
+        static const char head[] = "{\"id\":\"", tail[] = "\",\"choices\":[{\"delta\":{\"content\":\"abc\"}}]}";
+        char text[CHUNK_MOLD_BYTES + 8];
+        size_t len = around + strlen("abc");
+        struct chunk_mold m = {.before = 0};
+        struct chunk c;
+        memset(text, 'x', sizeof text);
+        memcpy(text, head, strlen(head));
+        memcpy(text + len - strlen(tail), tail, strlen(tail));
+        assert_true(chunk_read(&c, text, len));
+        chunk_cast(&m, &c, text, len);
+        assert_int_equal(chunk_fits(&m, text, len, &c), around <= CHUNK_MOLD_BYTES);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_taken),
         cmocka_unit_test(test_not_taken),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_mold),
+        cmocka_unit_test(test_mold_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
