@@ -258,6 +258,7 @@ static void write_down(struct inbound *in)
     struct store_accept accept = {
         .account = ch->account,
         .channel = ch->name,
+        .channel_id = ch->row.id,
         .msg = in->row,
         .seq_limit = in->limit,
         .position = in->m.position,

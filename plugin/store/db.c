@@ -171,6 +171,7 @@ enum err_code db_commit(struct db *db, struct err *e)
 
 void db_rollback(struct db *db)
 {
+    memset(db->limits, 0, sizeof db->limits);
     if (sqlite3_get_autocommit(db->sqlite))
         return;
     struct query q = query_new(db, "ROLLBACK");

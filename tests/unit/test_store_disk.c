@@ -112,6 +112,19 @@ static void test_watcher_hears_at_once(void **state)
     assert_int_equal(w.told, 5);
 }
 
+/* What a failed commit raised is raised by the next one. */
+static void test_seq_limit_after_a_failed_commit(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    disk_fill_at(0);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 300), ERR_FULL);
+    disk_fill_at(-1);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 300), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 1), ERR_OK);
+    assert_int_equal(f->channel.seq_limit, 300);
+}
+
 /* --- full at any moment --- */
 #define ROUNDS 12
 #define ROUND_JOBS 60 /* more than the log takes with one write */
@@ -370,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_full_disk_refuses_and_recovers),
         TEST(test_watcher_hears_at_once),
+        TEST(test_seq_limit_after_a_failed_commit),
         TEST(test_full_at_every_write),
         TEST(test_commit_is_few_writes),
         TEST(test_full_while_opening),
