@@ -8,6 +8,7 @@
 
 #include "plugin/base/mem.h"
 
+#define KEPT_FIRST_BYTES (16 * 1024)
 #define KEPT_BYTES_MAX 0x1FFFF /* SQLite's own layer writes no more at once, and calls what is left a full disk */
 
 struct gather {
@@ -20,8 +21,8 @@ struct gather {
 struct log_file {
     sqlite3_file base;
     sqlite3_file *real;
-    char *kept;           /* made with the first write */
-    int len;
+    char *kept;
+    int len, cap;
     sqlite3_int64 offset; /* of what is kept */
 };
 
@@ -38,6 +39,24 @@ static int flush(struct log_file *log)
     return len ? log->real->pMethods->xWrite(log->real, log->kept, len, log->offset) : SQLITE_OK;
 }
 
+static void make_room(struct log_file *log, int len)
+{
+    int cap = log->cap ? log->cap : KEPT_FIRST_BYTES;
+    while (cap < log->len + len)
+        cap = cap > KEPT_BYTES_MAX / 2 ? KEPT_BYTES_MAX : 2 * cap;
+    if (cap == log->cap)
+        return;
+    log->kept = mem_resize(log->kept, (size_t)cap, 1);
+    log->cap = cap;
+}
+
+static void release(struct log_file *log)
+{
+    free(log->kept);
+    log->kept = NULL;
+    log->cap = 0;
+}
+
 static int log_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 offset)
 {
     struct log_file *log = log_of(file);
@@ -45,8 +64,7 @@ static int log_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
     int rc = log->len && (!follows || len > KEPT_BYTES_MAX - log->len) ? flush(log) : SQLITE_OK;
     if (rc || len > KEPT_BYTES_MAX)
         return rc ? rc : log->real->pMethods->xWrite(log->real, data, len, offset);
-    if (!log->kept)
-        log->kept = mem_alloc(KEPT_BYTES_MAX);
+    make_room(log, len);
     if (!log->len)
         log->offset = offset;
     memcpy(log->kept + log->len, data, (size_t)len);
@@ -57,7 +75,10 @@ static int log_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
 static int log_sync(sqlite3_file *file, int flags)
 {
     struct log_file *log = log_of(file);
+    bool quiet = log->len < KEPT_FIRST_BYTES;
     int rc = flush(log);
+    if (quiet && log->cap > KEPT_FIRST_BYTES) /* the burst is over */
+        release(log);
     return rc ? rc : log->real->pMethods->xSync(log->real, flags);
 }
 
@@ -86,8 +107,7 @@ static int log_close(sqlite3_file *file)
 {
     struct log_file *log = log_of(file);
     int rc = flush(log), closed = log->real->pMethods->xClose(log->real);
-    free(log->kept);
-    log->kept = NULL;
+    release(log);
     return rc ? rc : closed;
 }
 
