@@ -38,7 +38,6 @@
 #define EVENTS_MAX 256
 #define STREAM_POINTS 1000
 #define OPENING_MAX 256U      /* at a time */
-#define DUE_MAX 256U          /* questions that wait in one conversation: more is a breakdown */
 #define TICK_MIN_NS 200000    /* the clock ticks no faster; then some questions leave together */
 #define VISITOR_BYTES 80U
 
@@ -51,8 +50,7 @@ struct person {
     size_t points;           /* characters of the answer that is streamed */
     char word[WORD_BYTES]; /* and the message's id */
     int64_t asked_ns;        /* or when it should have been */
-    int64_t *due;            /* ring of the ticks of questions that wait for the last answer */
-    unsigned due_first, n_due;
+    struct bytes due;        /* ticks of the questions that wait for the last answer */
     size_t shown;            /* bytes of the answer so far */
     int64_t grown_ns;        /* when that became so many; 0: nothing is shown */
 };
@@ -168,11 +166,11 @@ static void ask_next(int64_t now)
 /* Open loop: the oldest question that waited for this answer. */
 static void ask_due(struct person *p)
 {
-    if (p->n_due == 0)
+    int64_t tick;
+    if (p->due.len == 0)
         return;
-    int64_t tick = p->due[p->due_first];
-    p->due_first = (p->due_first + 1) % DUE_MAX;
-    p->n_due--;
+    memcpy(&tick, p->due.data, sizeof tick);
+    bytes_drop(&p->due, sizeof tick);
     ask(p, tick);
 }
 
@@ -201,15 +199,10 @@ static void answered(struct person *p, struct span text)
 static void on_tick(int64_t tick)
 {
     struct person *p = &load.people[load.next++ % load.n];
-    if (p->state == SATISFIED) {
+    if (p->state == SATISFIED)
         ask(p, tick);
-        return;
-    }
-    if (p->n_due == DUE_MAX)
-        wrong(p, "too many questions wait for an answer", (struct span){ 0 });
-    if (!p->due)
-        p->due = calloc(DUE_MAX, sizeof *p->due);
-    p->due[(p->due_first + p->n_due++) % DUE_MAX] = tick;
+    else
+        bytes_add(&p->due, &tick, sizeof tick);
 }
 
 static void run_clock(void)
@@ -463,7 +456,9 @@ int main(int argc, char **argv)
         obey(line);
     while (turn(QUIET_MS))
         ;
-    for (unsigned i = 0; i < load.n; i++)
+    for (unsigned i = 0; i < load.n; i++) {
         end_close(&load.people[i].end);
+        bytes_free(&load.people[i].due);
+    }
     return 0;
 }
