@@ -1,7 +1,7 @@
 # Warbler's build. `make help` lists what it can do; V=1 shows the commands.
 #
-# One Makefile, no recursion. Each variant (release, asan, valgrind, fuzz)
-# compiles the same sources with its own flags into build/VARIANT/: all but
+# One Makefile, no recursion. Each variant (release, asan, valgrind, fuzz, thread,
+# coverage) compiles the same sources with its own flags into build/VARIANT/: all but
 # main.o goes into libwarbler.a there, which the program and every test link.
 
 ADAPTERS ?= webchat matrix lanying
@@ -47,7 +47,7 @@ TESTS     := $(wildcard tests/unit/test_*.c)
 SUPPORT   := $(filter-out $(TESTS),$(wildcard tests/unit/*.c))
 FUZZERS   := $(wildcard tests/fuzz/fuzz_*.c)
 TOOLS     := $(wildcard tests/tools/*.c)
-E2E       := $(wildcard tests/build tests/e2e tests/conform)
+E2E       := $(wildcard tests/build tests/e2e tests/conform tests/kill)
 
 # --- flags -----------------------------------------------------------------
 
@@ -87,10 +87,18 @@ CC_fuzz      = $(CLANG)
 CFLAGS_fuzz  = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 LDFLAGS_fuzz = -fsanitize=address,undefined,fuzzer
 
+CC_thread      = $(CC)
+CFLAGS_thread  = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS_thread = -fsanitize=thread
+
+CC_coverage      = $(CC)
+CFLAGS_coverage  = -O0 -g --coverage -fprofile-update=atomic
+LDFLAGS_coverage = --coverage
+
 # --- what a machine needs --------------------------------------------------
 
 INSTALLING := $(if $(filter-out 0,$(NO_INSTALL)),,$(filter run test lint deps,$(MAKECMDGOALS)))
-DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check torture conform bench,$(MAKECMDGOALS)),test)
+DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check soak tsan coverage torture kill-anywhere conform bench guard,$(MAKECMDGOALS)),test)
 
 # Everything that is compiled waits for this.
 deps:
@@ -126,7 +134,7 @@ build/gen/warbler.conf.5: build/warbler
 
 compile = $(Q)$(CC_$(1)) $(HOUSE_CPPFLAGS) $(2) $(HOUSE_CFLAGS) $(CFLAGS_$(1)) $(CFLAGS) -MMD -MP -c -o $@ $<
 link    = $(Q)$(CC_$(1)) $(HOUSE_CFLAGS) $(CFLAGS_$(1)) $(CFLAGS) $(LDFLAGS_$(1)) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) \
-          $(PKG_LIBS) $(2)
+          $(PKG_LIBS) -lm $(2)
 
 define variant
 $(1)_OBJECTS := $$(SOURCES:%.c=build/$(1)/%.o) $$(GENERATED:build/gen/%.c=build/$(1)/gen/%.o)
@@ -173,7 +181,7 @@ $$(TOOLS:%.c=build/$(1)/%): %: %.o build/$(1)/libwarbler.a build/$(1)/flags
 
 -include $$(patsubst %.o,%.d,$$($(1)_OBJECTS)) $$(patsubst %.c,build/$(1)/%.d,$$(MAIN) $$(TESTS) $$(SUPPORT) $$(FUZZERS) $$(TOOLS))
 endef
-$(foreach v,release asan valgrind fuzz,$(eval $(call variant,$(v))))
+$(foreach v,release asan valgrind fuzz thread coverage,$(eval $(call variant,$(v))))
 
 build/warbler: build/release/warbler
 	@ln -f $< $@
@@ -183,6 +191,7 @@ $(fuzz_BINARIES): %: %.o build/fuzz/libwarbler.a build/fuzz/flags
 	$(call say,LD,$@)
 	$(call link,fuzz)
 
+HASTEN := $(if $(wildcard tests/conform/hasten.c),build/hasten.so)
 # What a test loads into a program: so that its time passes faster, or to see what it allocates.
 build/hasten.so: tests/conform/hasten.c | deps
 build/bench/count.so: tests/bench/count.c | deps
@@ -190,6 +199,17 @@ build/hasten.so build/bench/count.so:
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 $(CFLAGS) -shared -fPIC -o $@ $< -ldl
+
+# What kills a program at one of its system calls, and what those are called. Linux's headers tell; tests skip without it.
+STRIKE = $(call once,STRIKE,$(if $(shell echo '\#include <linux/seccomp.h>' | $(CC) -E -x c - 2>/dev/null),build/strike))
+
+build/gen/syscalls.h: | deps
+	@mkdir -p $(@D)
+	@echo '#include <sys/syscall.h>' | $(CC) -E -dM - | sed -n 's/^#define SYS_\([a-z0-9_]*\) .*/{ SYS_\1, "\1" },/p' | sort > $@
+
+build/strike: tests/kill/strike.c build/gen/syscalls.h
+	$(call say,LD,$@)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -I. $(CFLAGS) -o $@ $<
 
 # Without libwarbler.a and the libraries: they are what is measured.
 BENCH := $(wildcard tests/bench/*.c)
@@ -206,7 +226,7 @@ build/bench/floor build/bench/load build/bench/speaker:
 
 # --- targets ---------------------------------------------------------------
 
-.PHONY: all run test check lint fuzz torture conform bench install uninstall deb clean help deps fuzzers FORCE
+.PHONY: all run test check soak tsan coverage lint analyze fuzz torture kill-anywhere conform bench guard install uninstall deb clean help deps fuzzers FORCE
 
 all: build/warbler ## the program: build/warbler
 
@@ -220,19 +240,26 @@ run: build/warbler deps ## install what is missing, build, start the bot with co
 
 E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' \
           WARBLER_MERGE='$(CURDIR)/build/asan/tests/tools/merge' WARBLER_HASTEN='$(CURDIR)/build/hasten.so' \
-          WARBLER_ADAPTERS='$(ADAPTERS)' CLANG='$(CLANG)'
-TEST_PROGRAMS = build/asan/warbler build/warbler build/hasten.so $(TOOLS:%.c=build/asan/%)
+          WARBLER_STRIKE='$(CURDIR)/build/strike' \
+          WARBLER_ADAPTERS='$(ADAPTERS)' CC='$(CC)' CLANG='$(CLANG)'
+TEST_PROGRAMS = build/asan/warbler build/warbler $(HASTEN) $(STRIKE) $(TOOLS:%.c=build/asan/%)
 
 test: $(asan_TESTS) $(valgrind_TESTS) $(TEST_PROGRAMS) ## install what is missing, build with sanitizers, run every test
 	@if scripts/deps fuzz 2>/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --valgrind $(valgrind_TESTS) --fuzz $(fuzz_BINARIES) \
 	    --e2e $(E2E)
 
+soak: $(TEST_PROGRAMS) ## the long ones of the end-to-end tests, about half an hour
+	@$(E2E_ENV) $(PYTHON) scripts/test-run --e2e $(E2E) --long
+
 check: $(asan_TESTS) $(TEST_PROGRAMS) ## the fast tests, under a minute
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --e2e $(E2E) --fast
 
 lint: deps build/gen/warbler.conf.5 ## what clang-tidy, cppcheck, shellcheck and the house rules find
 	@CC='$(CC)' PYTHON='$(PYTHON)' LINT_FLAGS=$(call quoted,-std=c17 $(HOUSE_CPPFLAGS)) scripts/lint
+
+analyze: deps build/gen/registry.c ## what the analyzers of gcc and clang find; takes minutes
+	@CC='$(CC)' CLANG='$(CLANG)' LINT_FLAGS=$(call quoted,-std=c17 $(HOUSE_CPPFLAGS)) scripts/analyze
 
 fuzzers: $(fuzz_BINARIES)
 
@@ -243,12 +270,33 @@ torture: build/asan/warbler build/warbler ## kill the daemon ROUNDS=200 times in
 	@$(E2E_ENV) KILL_ROUNDS='$(or $(ROUNDS),200)' KILL_MESSAGES='$(or $(MESSAGES),2000)' $(if $(SEED),KILL_SEED='$(SEED)') \
 	    $(PYTHON) scripts/test-run --e2e tests/e2e/test_kill.py
 
+kill-anywhere: build/warbler build/strike build/hasten.so build/asan/tests/unit/test_store_faults ## kill the daemon at every system call of two conversations (EVERY=7: at some), fail the store's every operation on disk
+	@$(E2E_ENV) $(PYTHON) tests/kill/run --every '$(or $(EVERY),1)' --again '$(or $(AGAIN),200)' $(if $(SEED),--seed '$(SEED)')
+	@STORE_FAULTS_EVERY='$(or $(EVERY),1)' build/asan/tests/unit/test_store_faults
+
+# What more than one thread works in, and conversations that pass through all of it.
+TSAN_TESTS := $(filter $(addprefix build/thread/tests/unit/test_,loop dns log metric http tls store% chat% journey%),$(thread_TESTS))
+
+tsan: $(TSAN_TESTS) build/thread/warbler $(TEST_PROGRAMS) ## the tests of what threads share, under the thread sanitizer
+	@$(E2E_ENV) WARBLER_BIN='$(CURDIR)/build/thread/warbler' $(PYTHON) scripts/test-run --unit $(TSAN_TESTS) \
+	    --e2e tests/e2e/test_webchat.py tests/e2e/test_model.py
+
+# A program that is killed notes nothing: what counts is what ran and ended.
+coverage: $(coverage_TESTS) build/coverage/warbler $(TEST_PROGRAMS) ## the lines that unit and end-to-end tests run, as a table; LINES=1: those they do not
+	@find build/coverage -name '*.gcda' -delete
+	@$(E2E_ENV) WARBLER_BIN='$(CURDIR)/build/coverage/warbler' $(PYTHON) scripts/test-run --unit $(coverage_TESTS) --e2e $(E2E); \
+	    status=$$?; $(PYTHON) scripts/coverage $(if $(LINES),--lines) build/coverage && exit $$status
+
 conform: $(TEST_PROGRAMS) ## ask every adapter for what they all owe, and print the table; WRITE=1: into README.md too
 	@$(E2E_ENV) $(PYTHON) tests/conform/run $(if $(WRITE),--write)
 
 bench: build/warbler $(addprefix build/bench/,floor load speaker count.so) ## measure, print the table, write build/bench.json; QUICK=1: the main figures
 	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run $(if $(QUICK),--quick)
 	@$(if $(QUICK),,WARBLER_BIN='$(CURDIR)/build/warbler' $(PYTHON) tests/bench/matrix)
+
+guard: build/warbler ## count instructions per message; WRITE=1 REASON="why": a new number to hold them to
+	@CC='$(CC)' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' $(PYTHON) -B tests/bench/guard \
+	    $(if $(WRITE),--write $(call quoted,$(REASON))) $(if $(REPEAT),--repeat $(REPEAT))
 
 PAGES_7    := $(notdir $(wildcard config/*.7))
 PAGES_7_ZH := $(notdir $(wildcard config/zh_CN/*.7))
@@ -263,7 +311,7 @@ install: build/warbler build/gen/warbler.conf.5 ## install below DESTDIR= and PR
 	$(INSTALL) -m 644 $(PAGES_7:%=config/%) '$(DESTDIR)$(MANDIR)/man7'
 	$(INSTALL) -m 644 $(PAGES_7_ZH:%=config/zh_CN/%) '$(DESTDIR)$(MANDIR)/zh_CN/man7'
 	$(INSTALL) -m 644 config/examples/*.conf '$(DESTDIR)$(DOCDIR)/examples'
-	$(INSTALL) -m 644 README.md README.zh-CN.md LICENSE '$(DESTDIR)$(DOCDIR)'
+	$(INSTALL) -m 644 README.md README.zh-CN.md SECURITY.md LICENSE '$(DESTDIR)$(DOCDIR)'
 	sed 's|^#data_dir = .*|data_dir = "/var/lib/warbler";|' config/warbler.conf.example | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(DOCDIR)/warbler.conf.example'
 	$(INSTALL) -m 755 config/make-vocabulary '$(DESTDIR)$(DOCDIR)/make-vocabulary'
 	sed 's|@BINDIR@|$(BINDIR)|' config/warbler.service.in | $(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)/warbler.service'
@@ -281,4 +329,4 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS='	' read -r t h; do printf 'make %-10s %s\n' "$$t" "$$h"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS='	' read -r t h; do printf 'make %-13s %s\n' "$$t" "$$h"; done

@@ -70,6 +70,8 @@ struct msg_wish {
     bool answer;          /* answer though nobody addressed the bot */
 };
 
+#define CHAT_ID_BYTES_MAX 255U /* of a chat, and of a thread in it: no platform's are longer */
+
 /* A message from a person. */
 struct msg_in {
     const char *chat;        /* the platform's name of the room or conversation; not empty */

@@ -166,6 +166,9 @@ static void finish(struct answer *a)
 
 static void put_ext(const struct answer *a, struct buf *ext)
 {
+    uint64_t question = 0;
+
+    ly_id_parse(a->question, &question);
     const struct ext_out x = {
         .stream = a->parts,
         .finish = a->over,
@@ -175,6 +178,7 @@ static void put_ext(const struct answer *a, struct buf *ext)
         .question = a->question,
         .error = a->notice && a->error ? err_name(a->error) : NULL,
         .error_text = buf_str(&a->text),
+        .feedback = ly_intake_feedback(a->ly, question),
         .client_id = a->client_id,
     };
 
@@ -192,6 +196,8 @@ static void post(struct answer *a, enum deed deed, const char *text, size_t len)
 {
     struct buf ext;
 
+    if (a->seq == 0 && a->mid != 0) /* an earlier run, or an earlier answer, began it */
+        a->seq = posting_seq(a->ly, a->mid);
     a->seq++;
     put_ext(a, &ext);
     const struct outgoing o = {
@@ -384,6 +390,8 @@ static void on_posted(void *arg, const struct parcel_result *r)
     }
     a->over = false;
     a->parts |= r->found != NULL;
+    if (r->found && a->seq < posting_seq(a->ly, a->mid))
+        a->seq = posting_seq(a->ly, a->mid);
     if (a->mid == 0) /* the server knows the beginning of it, and nobody can tell as what */
         a->no_parts = true;
     step(a);

@@ -247,11 +247,10 @@ static void make_headers(struct headers *h, const struct api *api, enum api_as a
     add_header(h, "Content-Type", "application/json");
     if (as == API_BOT)
         add_header(h, "access-token", secret_reveal(&api->ly->session.token));
-    if (as != API_ADMIN)
-        return;
-    add_header(h, "access-token", secret_reveal(&lanying_conf(api->ly)->admin_token));
+    if (as == API_ADMIN || as == API_ADMIN_FOR_BOT)
+        add_header(h, "access-token", secret_reveal(&lanying_conf(api->ly)->admin_token));
     ly_id_print(bot, api->bot);
-    if (api->bot != 0)
+    if (as == API_ADMIN_FOR_BOT && api->bot != 0)
         add_header(h, "user_id", bot);
 }
 
@@ -282,18 +281,18 @@ static void start(struct api_call *c, const char *base)
     make_headers(&headers, c->api, c->as);
     c->token_at_ms = c->api->ly->session.token_at_ms;
     c->http = http_start(c->api->ly->a->http,
-                      &(struct http_request){
-                          .method = c->method,
-                          .url = buf_str(&url),
-                          .headers = headers.v,
-                          .body = c->body,
-                          .body_len = c->body ? strlen(c->body) : 0,
-                          .connect_timeout_ms = API_CONNECT_MS,
-                          .first_byte_timeout_ms = API_ANSWER_MS,
-                          .idle_timeout_ms = API_ANSWER_MS,
-                          .max_response_bytes = API_ANSWER_BYTES_MAX,
-                      },
-                      &handler, c, &c->why);
+                         &(struct http_request){
+                             .method = c->method,
+                             .url = buf_str(&url),
+                             .headers = headers.v,
+                             .body = c->body,
+                             .body_len = c->body ? strlen(c->body) : 0,
+                             .connect_timeout_ms = API_CONNECT_MS,
+                             .first_byte_timeout_ms = API_ANSWER_MS,
+                             .idle_timeout_ms = API_ANSWER_MS,
+                             .max_response_bytes = API_ANSWER_BYTES_MAX,
+                         },
+                         &handler, c, &c->why);
     free_headers(&headers);
     buf_free(&url);
 }
@@ -328,10 +327,11 @@ void ly_api_token_renewed(struct api *api, const struct err *e)
 
 static char *name_of(const struct api_ask *ask)
 {
+    const char *path = !*ask->path && ask->base ? ask->base : ask->path;
     struct buf what;
 
     buf_init(&what, API_PATH_BYTES_MAX);
-    buf_addf(&what, "%s %.*s", ask->method, (int)strcspn(ask->path, "?"), ask->path);
+    buf_addf(&what, "%s %.*s", ask->method, (int)strcspn(path, "?"), path);
     return buf_error(&what) ? mem_dup(ask->method) : buf_take(&what);
 }
 
@@ -358,7 +358,9 @@ struct api_call *ly_api_start(struct api *api, const struct api_ask *ask, api_fn
 
 struct api_call *ly_api_get(struct lanying *ly, const char *path, uint64_t tag, api_fn *fn)
 {
-    return ly_api_start(&ly->api, &(struct api_ask){ .method = "GET", .path = path, .as = lanying_as(ly), .tag = tag }, fn, ly);
+    const struct api_ask ask = { .method = "GET", .path = path, .as = lanying_as(ly), .tag = tag };
+
+    return ly_api_start(&ly->api, &ask, fn, ly);
 }
 
 struct api_call *ly_api_post(struct lanying *ly, const char *path, const char *body, uint64_t tag, api_fn *fn)

@@ -26,7 +26,12 @@ enum { /* codes in the envelope; business errors come with HTTP status 200 */
     API_CODE_NO_APP = 40000,
 };
 
-enum api_as { API_ANYONE, API_BOT, API_ADMIN }; /* API_BOT: a call whose token is over goes again with a new one */
+enum api_as {
+    API_ANYONE,
+    API_BOT,           /* a call whose token is over goes again with a new one */
+    API_ADMIN_FOR_BOT, /* as the bot, with the administrator's token */
+    API_ADMIN,
+};
 
 struct lanying;
 struct api_call;

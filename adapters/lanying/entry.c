@@ -111,12 +111,15 @@ static int64_t end_of(int64_t expire)
     return expire < SECONDS_END ? expire * 1000 : expire;
 }
 
-/* Early, but not so early that a short-lived token would be renewed all the time. */
+/* Early, but not so early that a short-lived token would be renewed all the
+ * time; nor one that is over by our clock, which may be wrong. */
 int64_t session_renewal_ms(const struct session *s)
 {
     int64_t left = s->token_end_ms - clock_wall_ms();
     int64_t early = left / 100 * PERCENT_LATE;
 
+    if (left <= 0)
+        return SESSION_RENEW_MS;
     return left - (early < SESSION_RENEW_MS ? early : SESSION_RENEW_MS);
 }
 
@@ -166,9 +169,9 @@ static struct api_call *ask_token(struct lanying *ly, api_fn *fn)
     json_quote(&body, secret_reveal(&conf->password));
     buf_addc(&body, '}');
     call = ly_api_start(&ly->api,
-                     &(struct api_ask){ .method = "POST", .path = conf->username ? "/token/user" : "/token/id",
-                                        .body = buf_str(&body) },
-                     fn, ly);
+                        &(struct api_ask){ .method = "POST", .path = conf->username ? "/token/user" : "/token/id",
+                                           .body = buf_str(&body) },
+                        fn, ly);
     if (body.data)
         explicit_bzero(body.data, body.len);
     buf_free(&body);

@@ -104,6 +104,12 @@ static enum event_kind kind_of_body(const struct ly_body *body)
     }
 }
 
+/* Neither side is the bot, so the receiver is a group. */
+static bool names_group(const struct event *ev, uint64_t bot)
+{
+    return ev->to != 0 && ev->to != bot && ev->from != bot;
+}
+
 static enum err_code read_body(struct event *ev, struct ly_bytes payload, uint64_t bot, struct err *e)
 {
     struct ly_body body;
@@ -111,14 +117,18 @@ static enum err_code read_body(struct event *ev, struct ly_bytes payload, uint64
     if (ly_read(&ly_body_type, &body, payload, e) != ERR_OK)
         return ERR_PROTO;
     ev->kind = kind_of_body(&body);
+    ev->by_system = body.is_system != 0;
     ev->group = body.type == LY_BODY_GROUPCHAT;
     ev->ctype = (int)body.ctype;
     ev->edit_ms = body.edit_timestamp <= INT64_MAX ? (int64_t)body.edit_timestamp : 0;
     if (body.type == LY_BODY_OPER) {
         ev->target = body.oper.mid;
         ev->where = body.oper.xid.uid;
+        ev->group = names_group(ev, bot);
     }
     set_about(ev, body.ext, body.config, bot);
+    if (!ev->config.nickname && body.sender.len > 0 && body.sender.len <= EXT_NAME_BYTES_MAX)
+        ev->config.nickname = mem_dupn(body.sender.p, body.sender.len);
     set_text(ev, body.content, body.attachment);
     return ERR_OK;
 }
@@ -281,7 +291,7 @@ struct event *event_from_past(const cJSON *message, uint64_t bot, bool group)
         return NULL;
     ev = event_new(id, ly_json_get_id(json_get(message, "from_xid"), "uid"),
                    ly_json_get_id(json_get(message, "to_xid"), "uid"), ly_json_get_id(message, "timestamp"));
-    ev->group = group;
+    ev->group = group || names_group(ev, bot);
     set_said(ev, message, bot);
     ev->kind = is_message(ev) ? EVENT_SAID : EVENT_OTHER;
     return ev;
@@ -313,7 +323,7 @@ const char *event_why_not(const struct event *ev, uint64_t bot)
         return NULL;
     if (ev->from == bot)
         return "the bot's own";
-    if (ev->from == 0)
+    if (ev->from == 0 || ev->by_system)
         return "the system's";
     if (ev->ext.typing)
         return "somebody types";

@@ -58,6 +58,7 @@ struct event {
     int64_t time_ms;    /* 0: not said */
     int64_t edit_ms;    /* of an edit */
     bool group;         /* it says itself that `to` is a group */
+    bool by_system;     /* it says itself that no person wrote it */
     bool history;       /* found by looking back, not told */
     bool late;          /* too old or too many to be answered: context only */
     bool names_bot;     /* a group notice: the bot is who it is about */
@@ -74,7 +75,7 @@ struct event {
 struct event *event_from_meta(const struct ly_meta *meta, uint64_t bot, struct err *e);
 /* The body of a callback, section 17.3; *app_r is its app id, borrowed. NULL: it is none. */
 struct event *event_from_callback(const cJSON *body, uint64_t bot, const char **app_r);
-/* One of messages[] of GET /message/conversation, section 17.2, in a conversation that is a group or not. */
+/* One of messages[] of GET /message/conversation, section 17.2; group: the conversation is known to be one. */
 struct event *event_from_past(const cJSON *message, uint64_t bot, bool group);
 void event_free(struct event *ev); /* NULL-safe */
 

@@ -46,6 +46,16 @@ static char *prompt_text(const cJSON *list)
     return NULL;
 }
 
+/* Whatever it is, as JSON. */
+static char *feedback_text(const cJSON *item)
+{
+    char *json = item ? cJSON_PrintUnformatted(item) : NULL;
+    char *text = json && strlen(json) <= EXT_FEEDBACK_BYTES_MAX ? mem_dup(json) : NULL;
+
+    cJSON_free(json);
+    return text;
+}
+
 static void read_wish(struct ext *x, const cJSON *ai)
 {
     const cJSON *generate = json_get(ai, "ai_generate");
@@ -66,15 +76,20 @@ void ext_read(struct ext *x, const char *json, size_t len)
     cJSON *tree = parse(json, len);
     const cJSON *ai = json_get(tree, "ai");
     const char *role;
+    int64_t seq;
 
     memset(x, 0, sizeof *x);
     if (!ai)
         ai = json_get(tree, "lanying_connector"); /* its older name */
     role = json_str(ai, "role");
+    seq = json_int(ai, "seq", 0);
     x->by_ai = role && strcmp(role, "ai") == 0;
     x->finish = json_bool(ai, "finish", false);
+    x->seq = seq > 0 && seq < INT_MAX / 2 ? (int)seq : 0;
+    x->feedback = feedback_text(json_get(ai, "feedback"));
     x->typing = json_get(tree, "input_status") != NULL;
     x->control = json_get(tree, "openclaw") != NULL;
+    x->status = json_bool(json_get(tree, "warbler"), "status", false);
     x->client_id = ly_json_get_id(json_get(tree, "warbler"), "client_id");
     read_wish(x, ai);
     cJSON_Delete(tree);
@@ -84,6 +99,7 @@ void ext_fini(struct ext *x)
 {
     free((char *)x->wish.preset);
     free((char *)x->wish.prompt);
+    free(x->feedback);
     memset(x, 0, sizeof *x);
 }
 
@@ -161,6 +177,8 @@ void ext_write(struct buf *out, const struct ext_out *x)
         put_member(out, "error_code", x->error);
         put_member(out, "error_message", x->error_text);
     }
+    if (x->feedback)
+        buf_addf(out, ",\"feedback\":%s", x->feedback);
     buf_addc(out, '}');
     if (x->client_id != 0) {
         ly_id_print(id, x->client_id);

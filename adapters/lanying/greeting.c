@@ -11,30 +11,30 @@
 
 /* --- the long connection --- */
 
-void session_next_transport(struct lanying *ly)
+bool session_next_way(struct lanying *ly)
 {
     struct session *s = &ly->session;
+    bool both = lanying_conf(ly)->transport == TRANSPORT_AUTO, other = both && !s->other_tried;
 
-    if (lanying_conf(ly)->transport == TRANSPORT_AUTO)
+    if (both)
         s->transport = s->transport == LY_SOCKETIO ? LY_RAW : LY_SOCKETIO;
+    s->other_tried = other;
+    if (other || places_next_ws(&ly->places))
+        return true;
+    session_forget_servers(ly);
+    return false;
 }
 
-/* The other transport, then the next server. */
 static void link_failed(struct lanying *ly, const struct err *e)
 {
     struct session *s = &ly->session;
-    bool other = lanying_conf(ly)->transport == TRANSPORT_AUTO && !s->other_tried;
 
     s->why = *e;
     err_prefix(&s->why, "%s", places_ws(&ly->places));
-    session_next_transport(ly);
-    s->other_tried = other;
-    if (other || places_next_ws(&ly->places)) {
+    if (session_next_way(ly))
         session_connect(ly);
-    } else {
-        session_forget_servers(ly);
+    else
         session_down(ly, &s->why, true);
-    }
 }
 
 static void on_ready(void *arg)
@@ -70,7 +70,7 @@ static void on_link_closed(void *arg, const struct err *e, bool was_ready)
     } else {
         err_prefix(&why, "connection to %s", places_ws(&ly->places));
         if (s->state == SESSION_GREETING)
-            session_next_transport(ly);
+            session_next_way(ly);
         session_down(ly, &why, true);
     }
 }
@@ -191,7 +191,7 @@ static void on_greeted(struct lanying *ly, struct ly_bytes payload)
         session_down(ly, &e, true);
     } else if (p.status.code != LY_CODE_OK && (p.has & LY_HAS(1))) {
         session_refused(ly, &p.status);
-    } else if (p.xid.uid != 0 && p.xid.uid != s->uid) {
+    } else if (p.xid.uid != s->uid && (p.xid.uid != 0 || !(p.has & LY_HAS(1)))) {
         session_fail(ly, ERR_PROTO, true, "the server greets somebody else");
     } else {
         if (p.xid.device != 0 && p.xid.device != s->device) {

@@ -20,8 +20,10 @@ void ly_intake_init(struct lanying *ly)
 
 void ly_intake_fini(struct lanying *ly)
 {
-    for (size_t i = 0; i < INTAKE_TEXTS; i++)
+    for (size_t i = 0; i < INTAKE_TEXTS; i++) {
         free(ly->intake.recent[i].text);
+        free(ly->intake.recent[i].feedback);
+    }
     timer_cancel(&ly->intake.retry);
     defer_cancel(&ly->intake.pump);
 }
@@ -32,7 +34,7 @@ bool ly_intake_seen(const struct lanying *ly, uint64_t id)
 {
     for (size_t i = 0; i < INTAKE_SEEN; i++)
         if (ly->intake.seen[i] == id)
-            return true;
+            return id != 0;
     return false;
 }
 
@@ -52,7 +54,14 @@ static struct recent *recent_find(struct lanying *ly, uint64_t id)
     return NULL;
 }
 
-static void remember_text(struct lanying *ly, uint64_t id, const char *text, size_t len, int64_t edit_ms)
+const char *ly_intake_feedback(struct lanying *ly, uint64_t id)
+{
+    const struct recent *r = recent_find(ly, id);
+
+    return r ? r->feedback : NULL;
+}
+
+static void remember(struct lanying *ly, uint64_t id, struct event *ev)
 {
     struct intake *in = &ly->intake;
     struct recent *r = recent_find(ly, id);
@@ -62,9 +71,11 @@ static void remember_text(struct lanying *ly, uint64_t id, const char *text, siz
         in->next_recent = (in->next_recent + 1) % INTAKE_TEXTS;
     }
     free(r->text);
+    free(r->feedback);
     r->id = id;
-    r->edit_ms = edit_ms;
-    r->text = len <= INTAKE_TEXT_BYTES_MAX ? mem_dupn(text, len) : NULL;
+    r->edit_ms = ev->edit_ms;
+    r->text = ev->len <= INTAKE_TEXT_BYTES_MAX ? mem_dupn(ev->text, ev->len) : NULL;
+    r->feedback = mem_dup(ev->ext.feedback);
 }
 
 /* --- edits --- */
@@ -294,7 +305,7 @@ void ly_intake_accepted(struct lanying *ly, const struct msg_in *m, const struct
     if (failed(e)) {
         log_warn("lanying", "%s: message %" PRIu64 " is not taken: %s", lanying_name(ly), ev->id, e->text);
     } else {
-        remember_text(ly, ev->kind == EVENT_SAID ? ev->id : ev->target, ev->text, ev->len, ev->edit_ms);
+        remember(ly, ev->kind == EVENT_SAID ? ev->id : ev->target, ev);
         if (!lanying_carrier(ly)->read && (!r->duplicate || !ev->history))
             acknowledge(ly, c, ev);
     }

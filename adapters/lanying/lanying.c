@@ -4,7 +4,6 @@
 
 #include "adapters/lanying/notice.h"
 
-
 #define SHOWN_BYTES_MAX 160U /* of a text of the server's in an error */
 
 /* --- settings --- */
@@ -70,6 +69,8 @@ static const struct setting settings[] = {
       .help = "Characters of one message; a longer answer comes in several." },
     { .name = "mention_all", .type = SETTING_BOOL, .offset = AT(mention_all), .fallback = "false",
       .help = "Whether a message that mentions everybody mentions the bot." },
+    { .name = "status_line", .type = SETTING_BOOL, .offset = AT(status_line), .fallback = "false",
+      .help = "Whether a message of its own says that an answer is being made. It is taken back when the answer comes." },
     { .name = "group_context", .type = SETTING_ENUM, .offset = AT(group_context), .choices = contexts, .fallback = "all",
       .help = "\"all\": a group is one conversation, and the bot reads along. \"mention\": everybody in it has a "
               "conversation of their own with the bot, of the messages that mention it." },
@@ -114,7 +115,7 @@ int lanying_shown(const struct lanying *ly, const char *text, size_t len)
 
 enum api_as lanying_as(const struct lanying *ly)
 {
-    return lanying_conf(ly)->mode == MODE_WEBHOOK ? API_ADMIN : API_BOT;
+    return lanying_conf(ly)->mode == MODE_WEBHOOK ? API_ADMIN_FOR_BOT : API_BOT;
 }
 
 /* --- ops --- */
@@ -189,6 +190,8 @@ static void lanying_typing(struct adapter *a, const char *chat, const char *thre
     struct outgoing o = { .deed = DEED_TYPING, .ext = ly_bytes_of(on ? EXT_TYPING : EXT_TYPED) };
 
     (void)thread;
+    if (lanying_conf(ly)->status_line && ly_id_parse(chat, &o.chat))
+        status_work(ly, o.chat, on);
     if (lanying_conf(ly)->mode != MODE_WEBSOCKET || !session_online(&ly->session) || !posting_is_free(ly))
         return;
     if (ly_id_parse(chat, &o.chat) && !chats_is_group(ly, o.chat))
@@ -210,6 +213,7 @@ static void lanying_fini(struct adapter *a)
     rest_fini(ly);
     websocket_fini(ly);
     answers_fini(ly);
+    statuses_fini(ly);
     posting_fini(ly);
     roster_fini(ly);
     ly_intake_fini(ly);

@@ -9,6 +9,7 @@
  *   notice.c    system notices: friend requests, groups, kicks
  *   posting.c   what the bot does, until the server confirmed it
  *   answer.c    one answer from its first part to its complete text
+ *   status.c    the line that says that one is being made
  *   chats.c, roster.c   conversations and positions; names
  *   api.c, link.c       HTTP calls; one WebSocket
  *
@@ -30,6 +31,7 @@
 #include "adapters/lanying/posting.h"
 #include "adapters/lanying/roster.h"
 #include "adapters/lanying/session.h"
+#include "adapters/lanying/status.h"
 #include "adapters/lanying/sync.h"
 #include "plugin/adapter.h"
 
@@ -53,6 +55,7 @@ struct lanying_conf {
     int64_t stream_interval; /* seconds */
     int64_t text_max;        /* characters */
     bool mention_all;
+    bool status_line;
     int group_context;
     struct address_list users, groups;
     struct {
@@ -71,6 +74,7 @@ struct lanying {
     struct roster roster;
     struct posting posting;
     struct answers answers;
+    struct statuses statuses;
     struct {
         struct timer timer;
         int64_t asked_ms, heard_ms;

@@ -196,7 +196,7 @@ static void on_message(void *conn, const char *data, size_t len, bool binary)
 static const struct ws_handler ws_events = { .open = on_open, .message = on_message, .closed = on_closed };
 
 struct ly_link *ly_link_new(struct loop *loop, const char *base, enum ly_transport transport,
-                      const struct ly_link_handler *handler, void *arg, struct err *e)
+                            const struct ly_link_handler *handler, void *arg, struct err *e)
 {
     static const struct ws_limits limits = {
         .max_message_bytes = LY_FRAME_BYTES_MAX,
@@ -217,8 +217,8 @@ struct ly_link *ly_link_new(struct loop *loop, const char *base, enum ly_transpo
     if (ly_link_url(&url, base, transport) != ERR_OK)
         err_set(e, ERR_INVALID, "\"%s\" is no ws, wss, http or https URL", base);
     else
-        l->ws = ws_connect(loop, &(struct ws_connect){ .url = buf_str(&url), .connect_timeout_ms = LINK_OPEN_MS }, &ws_events,
-                           &limits, l, e);
+        l->ws = ws_connect(loop, &(struct ws_connect){ .url = buf_str(&url), .connect_timeout_ms = LINK_OPEN_MS },
+                           &ws_events, &limits, l, e);
     buf_free(&url);
     if (!l->ws) {
         free(l);

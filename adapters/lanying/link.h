@@ -29,7 +29,7 @@ struct ly_link;
 
 /* base: ws, wss, http or https, with or without a path. NULL and *e if it is no such URL. */
 struct ly_link *ly_link_new(struct loop *loop, const char *base, enum ly_transport transport,
-                      const struct ly_link_handler *handler, void *arg, struct err *e);
+                            const struct ly_link_handler *handler, void *arg, struct err *e);
 void ly_link_free(struct ly_link **link); /* hangs up; NULL-safe; legal inside its own callbacks */
 /* ERR_BUSY: too much is queued. ERR_NET: not ready, or closing. */
 enum err_code ly_link_send(struct ly_link *link, const struct buf *frame);

@@ -96,6 +96,16 @@ static void take_roster(struct lanying *ly, const struct event *ev)
         roster_forget(ly, ev->from);
 }
 
+/* What waited while the bot was away and is older than its login: that the
+ * login succeeded shows that it is over. Only of what waited, for the clocks of
+ * server and bot may differ. */
+static bool is_over(struct lanying *ly, const struct event *ev)
+{
+    const struct chat *system = chats_find(ly, 0);
+
+    return system && system->catching_up && ev->time_ms < ly->session.login_ms;
+}
+
 void notice_take(struct lanying *ly, struct event *ev)
 {
     int notice = ev->notice;
@@ -108,7 +118,7 @@ void notice_take(struct lanying *ly, struct event *ev)
         else if (kind == EVENT_ROSTER)
             take_roster(ly, ev);
         else
-            kind = EVENT_USER;
+            kind = is_over(ly, ev) ? EVENT_OTHER : EVENT_USER;
     } else {
         kind = EVENT_OTHER;
     }

@@ -1,6 +1,7 @@
 #include "adapters/lanying/posting.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "plugin/base/mem.h"
 
 #define TXN_BYTES_MAX 512U
+#define SEQ_LOST 10000 /* above any stage's of a message that nobody remembers */
 #define ID_BIT (UINT64_C(1) << 52) /* set in ids made from transactions; ms * 1000 reaches it in the year 2112 */
 
 /* --- ids --- */
@@ -161,10 +163,22 @@ bool posting_says(const struct lanying *ly, uint64_t mid, const char *text, size
     return own && own->finished && own->text_hash == text_hash(text, len);
 }
 
-static void own_set(struct own *own, const char *text, size_t len, bool finished)
+/* Stages are a second apart, so their number tells how long it grew, at most. */
+int posting_seq(const struct lanying *ly, uint64_t mid)
+{
+    const struct own *own = own_by_mid(ly, mid);
+    int64_t grown_s = own && own->said_ms ? (clock_wall_ms() - own->said_ms) / ANSWER_STEP_MS + 2 : 0;
+
+    if (!own)
+        return SEQ_LOST;
+    return grown_s > own->seq && grown_s < INT_MAX / 2 ? (int)grown_s : own->seq;
+}
+
+static void own_set(struct own *own, const char *text, size_t len, const struct ext *ext)
 {
     own->text_hash = text_hash(text, len);
-    own->finished = finished;
+    own->finished = ext->finish;
+    own->seq = ext->seq;
 }
 
 static struct own *remember(struct lanying *ly, uint64_t client_id, uint64_t mid)
@@ -187,7 +201,9 @@ static void remember_confirmed(struct lanying *ly, const struct parcel *p, uint6
     if (!own)
         return;
     ext_read(&ext, p->o.ext.p, p->o.ext.len);
-    own_set(own, p->o.text.p, p->o.text.len, ext.finish && p->o.deed != DEED_APPEND);
+    ext.finish &= p->o.deed != DEED_APPEND;
+    own_set(own, p->o.text.p, p->o.text.len, &ext);
+    own->said_ms = 0;
     ext_fini(&ext);
 }
 
@@ -199,13 +215,18 @@ static void complete_found(struct lanying *ly, struct parcel *p, const struct ow
 void posting_found(struct lanying *ly, const struct event *ev)
 {
     struct parcel *p;
+    struct own *own;
 
+    if (ev->kind == EVENT_SAID && ev->ext.status)
+        status_found(ly, ev);
     if (ev->kind != EVENT_SAID || ev->ext.client_id == 0)
         return;
-    own_set(remember(ly, ev->ext.client_id, ev->id), ev->text, ev->len, ev->ext.finish);
+    own = remember(ly, ev->ext.client_id, ev->id);
+    own_set(own, ev->text, ev->len, &ev->ext);
+    own->said_ms = ev->time_ms;
     p = posting_find(ly, ev->ext.client_id);
     if (p && p->o.deed == DEED_SAY && (!p->sent || p->repeat))
-        complete_found(ly, p, own_find(ly, ev->ext.client_id));
+        complete_found(ly, p, own);
 }
 
 /* A post that the server knows, but did not say as what, is not in what was looked at. */
@@ -383,6 +404,14 @@ void posting_offline(struct lanying *ly)
 
 /* --- the answer --- */
 
+/* A failure with this word in its reason is one of blocked words, section 9. */
+static bool is_censored(uint32_t code, const char *reason, size_t len)
+{
+    static const char word[] = "antispam";
+
+    return code == LY_CODE_FAIL && reason && memmem(reason, len, word, sizeof word - 1);
+}
+
 static enum err_code kind_of(uint32_t code)
 {
     switch (code) {
@@ -439,7 +468,7 @@ static void confirm(struct lanying *ly, struct parcel *p, uint64_t server_mid)
 void posting_answered(struct lanying *ly, struct parcel *p, uint32_t code, const char *reason, size_t reason_len,
                       uint64_t server_mid)
 {
-    struct parcel_result r = { .code = code };
+    struct parcel_result r = { .code = is_censored(code, reason, reason_len) ? LY_CODE_WORD_CENSORED : code };
     int shown;
 
     if (code == LY_CODE_OK) {
@@ -448,7 +477,7 @@ void posting_answered(struct lanying *ly, struct parcel *p, uint32_t code, const
         pause_posting(ly, p);
     } else {
         shown = lanying_shown(ly, reason, reason_len);
-        err_set(&r.e, kind_of(code), "the server refuses a message to %" PRIu64 " with status %u%s%.*s", p->o.chat, code,
+        err_set(&r.e, kind_of(r.code), "the server refuses a message to %" PRIu64 " with status %u%s%.*s", p->o.chat, code,
                 shown ? ": " : "", shown, shown ? reason : "");
         complete(ly, p, &r);
     }

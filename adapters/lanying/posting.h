@@ -33,6 +33,8 @@ struct own {
     uint64_t client_id, mid;
     uint64_t text_hash; /* text_hash() of what it says */
     bool finished;      /* and says for good */
+    int seq;            /* ext.ai.seq of its newest stage that is known */
+    int64_t said_ms;    /* wall clock: when it was said, if an earlier run may have gone on from there; 0: none did */
 };
 
 struct parcel_result {
@@ -87,6 +89,8 @@ uint64_t posting_known(struct lanying *ly, uint64_t client_id); /* what the serv
 /* Whether it is there and says just this, for good. */
 bool posting_says(const struct lanying *ly, uint64_t mid, const char *text, size_t len);
 uint64_t text_hash(const char *text, size_t len);
+/* The ext.ai.seq that no stage of it is above, though an earlier run sent some of them. */
+int posting_seq(const struct lanying *ly, uint64_t mid);
 
 /* From a carrier: the server's answer to a post, enum ly_code. */
 void posting_answered(struct lanying *ly, struct parcel *p, uint32_t code, const char *reason, size_t reason_len,

@@ -104,11 +104,14 @@ static void on_sent(void *arg, const struct api_answer *r)
 static void rest_transmit(struct lanying *ly, struct parcel *p)
 {
     const struct wire_self self = { ly->session.uid, 0 };
+    struct api_ask ask = { .method = "POST", .path = "/message/send", .tag = p->o.id };
     struct buf body;
 
     buf_init(&body, API_BODY_BYTES_MAX);
     wire_body(&body, &self, &p->o);
-    p->call = ly_api_post(ly, "/message/send", buf_str(&body), p->o.id, on_sent);
+    ask.body = buf_str(&body);
+    ask.as = lanying_as(ly) == API_BOT ? API_BOT : API_ADMIN; /* who speaks stands in the body */
+    p->call = ly_api_start(&ly->api, &ask, on_sent, ly);
     buf_free(&body);
 }
 

@@ -153,7 +153,7 @@ static void ask_people(struct lanying *ly)
         buf_adds(&body, "{\"list\":[");
     put_people(ly, p->stage, p->group, &body);
     ly->roster.people_call = ly_api_post(ly, p->stage == STAGE_GROUP ? "/group/members/display_name" : "/roster/list",
-                                      buf_str(&body), 0, on_people);
+                                         buf_str(&body), 0, on_people);
     buf_free(&body);
 }
 

@@ -83,7 +83,7 @@ static void on_patience_over(void *arg)
     if (ly->session.state == SESSION_FINDING) {
         session_find(ly); /* later, as the server asked */
     } else {
-        session_next_transport(ly);
+        session_next_way(ly);
         session_fail(ly, ERR_TIMEOUT, true, "the server does not answer the login");
     }
 }
@@ -150,6 +150,7 @@ void session_go_online(struct lanying *ly)
 
     s->other_tried = s->device_new = false;
     s->told = true;
+    s->login_ms = clock_wall_ms();
     if (s->pinging) {
         disconnect(ly);
         session_set_state(ly, SESSION_DOWN);
@@ -191,13 +192,6 @@ static const char *why_over(int notice)
     }
 }
 
-/* The next login comes as another device. */
-static void forget_device(struct session *s)
-{
-    s->guid[0] = '\0';
-    s->device = 0;
-}
-
 static void move(struct lanying *ly)
 {
     session_drop_token(&ly->session);
@@ -212,7 +206,7 @@ void session_noticed(struct lanying *ly, int notice)
     if (why_over(notice)) {
         if (notice != USER_KICK_BY_SAME_DEVICE)
             session_drop_token(&ly->session);
-        forget_device(&ly->session);
+        session_make_guid(&ly->session, 0); /* the next login comes as another device */
         session_write_fact(ly, session_on_written);
         session_fail(ly, ERR_AUTH, false, why_over(notice));
     } else if (notice == USER_CLUSTER_CHANGED || notice == USER_DNS_UPDATE) {
@@ -231,6 +225,7 @@ static void on_begin(void *arg)
 
     if (s->state != SESSION_DOWN)
         return;
+    s->device_new = false;
     session_set_state(ly, SESSION_RECALLING);
     if (s->recalled || s->pinging)
         session_find(ly);

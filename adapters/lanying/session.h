@@ -40,6 +40,7 @@ struct session {
     bool pinging;  /* `warbler ping`: nothing is read from disk, nobody is logged in */
     bool recalled;
     bool told;     /* the host believes that we are online */
+    int64_t login_ms; /* wall clock of the last login */
 
     uint64_t uid;
     struct secret token;

@@ -30,6 +30,7 @@ int64_t session_renewal_ms(const struct session *s); /* from now on */
 
 /* servers.c, greeting.c */
 void session_forget_servers(struct lanying *ly); /* all of them failed: perhaps the app has moved */
-void session_next_transport(struct lanying *ly);
+/* For the next connection: the other transport, then the next server. False: all were tried. */
+bool session_next_way(struct lanying *ly);
 
 #endif

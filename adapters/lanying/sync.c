@@ -223,8 +223,12 @@ void ly_sync_drained(struct lanying *ly, struct chat *c)
 
 void ly_sync_pulled(struct lanying *ly, struct chat *c, uint64_t next_key)
 {
-    if (c->task == TASK_LOOK || (c->task == TASK_NONE && next_key == 0))
-        return; /* unasked, and complete; or the look comes before it */
+    if (c->task == TASK_LOOK) { /* unasked: the look comes before what is left */
+        c->pull_due |= next_key != 0;
+        return;
+    }
+    if (c->task == TASK_NONE && next_key == 0)
+        return; /* unasked, and complete */
     if (c->task == TASK_NONE) {
         c->task = TASK_PULL;
         ly->sync.at_work++;
@@ -317,6 +321,7 @@ void ly_sync_past(struct lanying *ly, struct chat *c, struct event *ev)
         return;
     }
     c->past_from = ev->id;
+    c->group |= ev->group;
     c->past_over |= reaches_known(ly, c, ev);
     if (ev->from == ly->session.uid)
         posting_found(ly, ev);

@@ -101,15 +101,16 @@ static void websocket_transmit(struct lanying *ly, struct parcel *p)
 
 /* --- frames --- */
 
-static bool is_fine(const struct ly_status *status)
+/* has: of the message with the status, its field 1. None is a good one; one without a code is an unknown failure. */
+static bool is_fine(uint32_t has, const struct ly_status *status)
 {
-    return status->has == 0 || status->code == LY_CODE_OK;
+    return !(has & LY_HAS(1)) || status->code == LY_CODE_OK;
 }
 
 /* False: the whole login is refused, and the session over. */
-static bool check_status(struct lanying *ly, const struct ly_status *status)
+static bool check_status(struct lanying *ly, uint32_t has, const struct ly_status *status)
 {
-    if (is_fine(status) || !session_is_status_ours(status))
+    if (is_fine(has, status) || !session_is_status_ours(status))
         return true;
     session_refused(ly, status);
     return false;
@@ -120,7 +121,7 @@ static void on_unread(struct lanying *ly, const struct ly_unread_dl *dl)
     struct ly_unread one;
     size_t at = 0;
 
-    if (!check_status(ly, &dl->status) || !is_fine(&dl->status))
+    if (!check_status(ly, dl->has, &dl->status) || !is_fine(dl->has, &dl->status))
         return;
     while (ly_next(&ly_unread_type, &dl->unread, &at, &one))
         ly_sync_unread(ly, one.xid.uid, one.type == LY_CONVERSATION_GROUP, one.n);
@@ -128,21 +129,18 @@ static void on_unread(struct lanying *ly, const struct ly_unread_dl *dl)
 }
 
 /* The conversation that an answer is about; NULL: none that we asked about.
- * Where it does not say so, its messages do. */
+ * Where it does not say so, its messages do, or it is the system's, whose
+ * number is 0. */
 static struct chat *chat_of(struct lanying *ly, const struct ly_sync_dl *dl)
 {
-    struct chat *c = NULL;
     struct ly_meta meta;
+    struct chat *c;
     size_t at = 0;
 
-    if (dl->has & LY_HAS(4))
+    if ((dl->has & LY_HAS(4)) || !ly_next(&ly_meta_type, &dl->metas, &at, &meta))
         return chats_find(ly, dl->xid.uid);
-    if (ly_next(&ly_meta_type, &dl->metas, &at, &meta)) {
-        c = chats_find(ly, meta.to.uid);
-        if (!c || !c->group)
-            c = chats_find(ly, meta.from.uid == ly->session.uid ? meta.to.uid : meta.from.uid);
-    }
-    return c;
+    c = chats_find(ly, meta.to.uid);
+    return c && c->group ? c : chats_find(ly, meta.from.uid == ly->session.uid ? meta.to.uid : meta.from.uid);
 }
 
 static struct event *read_event(struct lanying *ly, const struct ly_meta *meta)
@@ -158,6 +156,7 @@ static struct event *read_event(struct lanying *ly, const struct ly_meta *meta)
 static void on_past(struct lanying *ly, const struct ly_sync_dl *dl)
 {
     struct chat *c = chat_of(ly, dl);
+    uint64_t from = c ? c->past_from : 0;
     struct event *ev;
     struct ly_meta meta;
     size_t at = 0;
@@ -166,12 +165,10 @@ static void on_past(struct lanying *ly, const struct ly_sync_dl *dl)
         return;
     while (ly_next(&ly_meta_type, &dl->metas, &at, &meta)) {
         ev = read_event(ly, &meta);
-        if (ev && c->group)
-            ev->group |= ev->kind == EVENT_SAID;
         if (ev)
             ly_sync_past(ly, c, ev);
     }
-    ly_sync_looked(ly, c, dl->metas.n < SYNC_PAGE);
+    ly_sync_looked(ly, c, c->past_from == from); /* pages may be shorter than asked for: the last one holds nothing more */
 }
 
 static void on_page(struct lanying *ly, const struct ly_sync_dl *dl)
@@ -196,15 +193,16 @@ static void on_page(struct lanying *ly, const struct ly_sync_dl *dl)
 static void on_sync(struct lanying *ly, const struct ly_sync_dl *dl)
 {
     struct parcel *p = dl->client_mid ? posting_find(ly, dl->client_mid) : NULL;
+    bool fine = is_fine(dl->has, &dl->status);
     struct chat *c;
 
-    if (!check_status(ly, &dl->status))
+    if (!check_status(ly, dl->has, &dl->status))
         return;
     if (dl->client_mid != 0 && !dl->is_full_sync) {
         if (p && p->sent)
-            posting_answered(ly, p, is_fine(&dl->status) ? LY_CODE_OK : dl->status.code, dl->status.reason.p,
-                             dl->status.reason.len, dl->server_mid);
-    } else if (!is_fine(&dl->status)) {
+            posting_answered(ly, p, fine ? LY_CODE_OK : dl->status.code, dl->status.reason.p, dl->status.reason.len,
+                             dl->server_mid);
+    } else if (!fine) {
         c = chat_of(ly, dl);
         if (c)
             ly_sync_failed(ly, c, "the server refuses it");
@@ -221,6 +219,7 @@ void websocket_frame(struct lanying *ly, const struct ly_frame *frame)
         struct ly_unread_dl unread;
         struct ly_sync_dl sync;
         struct ly_xid notice;
+        struct ly_provision login;
     } in;
     struct err e = ERR_INIT;
 
@@ -237,6 +236,10 @@ void websocket_frame(struct lanying *ly, const struct ly_frame *frame)
     case LY_NOTICE:
         if (ly_read_notice(&in.notice, frame->payload, &e) == ERR_OK)
             ly_sync_notice(ly, in.notice.uid);
+        break;
+    case LY_PROVISION: /* the login is taken back, or confirmed once more */
+        if (ly_read(&ly_provision_type, &in.login, frame->payload, &e) == ERR_OK)
+            check_status(ly, in.login.has, &in.login.status);
         break;
     default:
         log_debug("lanying", "%s: a frame of command %u", lanying_name(ly), frame->command);

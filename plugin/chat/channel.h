@@ -15,7 +15,7 @@
 #include "plugin/store/store.h"
 
 #define CHANNELS_IDLE_MAX 2000U
-#define CHANNEL_NAME_BYTES_MAX 512U
+#define CHANNEL_NAME_BYTES_MAX 2048U /* account:chat/thread, the chat escaped */
 #define SEQ_RESERVE 256 /* numbers reserved on disk ahead of use; a crash leaves a gap of at most this */
 
 struct chat;

@@ -153,8 +153,8 @@ static void stored(void *arg, const struct err *e)
         send_last(end);
         close_outbox(end);
     } else if (e->code == ERR_EXISTS) {
-        log_error("chat", "channel %s, message %" PRId64 " has its outcome already; the second one is dropped", ch->name,
-                  end->lead);
+        log_info("chat", "channel %s, message %" PRId64 " was taken back or dropped while it was answered: the answer is not sent",
+                 ch->name, end->lead);
         end->dropped = true;
         outbox_lost(ch, end->lead);
     } else {

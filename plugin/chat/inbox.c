@@ -333,13 +333,18 @@ static void copy_message(struct inbound *in, const struct msg_in *m)
     }
 }
 
+static bool too_long(const char *s, size_t max)
+{
+    return s && strlen(s) > max;
+}
+
 static enum err_code check(const struct chat *core, const struct msg_in *m, struct err *e)
 {
     if (m->len > MESSAGE_TEXT_BYTES_MAX)
         return err_set(e, ERR_TOO_LARGE, "a message of %zu bytes; at most %u are taken", m->len, MESSAGE_TEXT_BYTES_MAX);
-    if (strlen(m->id) > ID_BYTES_MAX || strlen(m->chat) > CHANNEL_NAME_BYTES_MAX / 4 ||
-        (m->edits && strlen(m->edits) > ID_BYTES_MAX) || (m->sender_name && strlen(m->sender_name) > NAME_BYTES_MAX))
-        return err_set(e, ERR_INVALID, "a message whose id, room or sender's name is too long");
+    if (too_long(m->id, ID_BYTES_MAX) || too_long(m->chat, CHAT_ID_BYTES_MAX) || too_long(m->thread, CHAT_ID_BYTES_MAX) ||
+        too_long(m->edits, ID_BYTES_MAX) || too_long(m->sender_name, NAME_BYTES_MAX))
+        return err_set(e, ERR_INVALID, "a message whose id, room, thread or sender's name is too long");
     if (core->draining)
         return err_set(e, ERR_BUSY, "the bot is stopping");
     return ERR_OK;
@@ -358,7 +363,7 @@ void inbox_take(struct chat *core, struct adapter *a, const struct msg_in *m)
         in->m.text = "";
         in->m.len = 0;
         in->m.id = arena_dupn(in->arena, m->id, strnlen(m->id, ID_BYTES_MAX));
-        in->m.chat = arena_dupn(in->arena, m->chat, strnlen(m->chat, CHANNEL_NAME_BYTES_MAX));
+        in->m.chat = arena_dupn(in->arena, m->chat, strnlen(m->chat, CHAT_ID_BYTES_MAX));
         in->m.sender = arena_dup(in->arena, m->sender);
         in->m.thread = in->m.sender_name = in->m.reply_to = in->m.lang = in->m.position = NULL;
         in->m.quoted = in->m.quoted_name = in->m.edits = NULL;

@@ -741,9 +741,8 @@ static void choose(struct turn *t)
     struct channel *ch = t->ch;
     struct question *head = ch->queue, *dropped = NULL, *q, *tmp;
     int64_t turn = head->turn;
-    enum queue_policy policy = turn                         ? QUEUE_MERGE
-                               : head->retry || head->wish ? QUEUE_EACH
-                                                           : (enum queue_policy)t->bot->queue;
+    bool alone = head->retry || head->wish || head->seen; /* seen, and bound to no other: that is how it was asked before */
+    enum queue_policy policy = turn ? QUEUE_MERGE : alone ? QUEUE_EACH : (enum queue_policy)t->bot->queue;
     take(ch, head, &t->questions);
     DL_FOREACH_SAFE(ch->queue, q, tmp) {
         if (policy == QUEUE_EACH || q->retry || q->turn != turn || (q->wish && !turn))

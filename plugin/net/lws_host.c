@@ -72,7 +72,7 @@ static enum err_code set_fd_limit(int fd_limit, struct err *e)
     else
         want = lim.rlim_max < FDS_UNASKED_MAX ? lim.rlim_max : FDS_UNASKED_MAX;
     if (want > lim.rlim_max) {
-        log_warn("loop", "open files: %llu wanted, the system allows %llu", (unsigned long long)want,
+        log_info("loop", "open files: %llu wanted, the system allows %llu", (unsigned long long)want,
                  (unsigned long long)lim.rlim_max);
         want = lim.rlim_max;
     }

@@ -208,6 +208,7 @@ void ws_distrusts(struct ws *ws, void *x509_store_ctx)
 
 void ws_refused(struct ws *ws, const char *why, size_t len)
 {
+    static const char handshake[] = "HS: "; /* libwebsockets' own: somebody is there, and not what was expected */
     const char *distrust = ws->connecting ? ws->connecting->distrust : NULL;
     struct err e = ERR_INIT;
 
@@ -215,6 +216,8 @@ void ws_refused(struct ws *ws, const char *why, size_t len)
         return;
     if (distrust)
         err_set(&e, ERR_NET, "certificate: %s", distrust);
+    else if (why && len >= sizeof handshake - 1 && memcmp(why, handshake, sizeof handshake - 1) == 0)
+        err_set(&e, ERR_NET, "the server refuses the WebSocket (%.*s)", (int)len, why);
     else if (why)
         err_set(&e, ERR_NET, "%.*s", (int)len, why);
     else

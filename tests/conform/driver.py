@@ -27,13 +27,13 @@ import urllib.request
 from dataclasses import dataclass
 from datetime import datetime
 
-from conftest import Daemon
+from conftest import Daemon, hastened
 
 from .proxy import OTHER, UP, Proxy
 
 SECONDS = 60  # for something that must come
 LOOK_SECONDS = 0.02
-HASTE_AFTER = 60  # where nothing is to happen any more
+HASTE_AFTER = 20  # where nothing is to happen any more, but a busy server may still say so
 DOWN_FOR_GOOD = re.compile(r"acc is down: (.*); trying again cannot help, mend it and reload$", re.M)
 STATE = re.compile(r"^(\S+) debug account: acc: (\w+) -> (\w+)$|trying again in ([\d.]+) s$", re.M)
 
@@ -44,14 +44,6 @@ class Pause:
     took: float
     announced: float  # what the program said that it would take; 0: it says nothing
     lived: float      # how long the connection before was up; 0: it never was
-
-
-def hastened(factor):
-    """The environment of a program whose seconds pass so many times faster."""
-    if factor == 1:
-        return {}
-    options = [os.environ.get("ASAN_OPTIONS", ""), "verify_asan_link_order=0"]
-    return {"LD_PRELOAD": os.environ["WARBLER_HASTEN"], "HASTEN": str(factor), "ASAN_OPTIONS": ":".join(filter(None, options))}
 
 
 class Bot(Daemon):

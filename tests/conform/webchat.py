@@ -11,9 +11,9 @@ import aiohttp
 
 import client
 import raw
-from conftest import binary
+from conftest import binary, hastened
 
-from .driver import Driver, Pause, Person, hastened
+from .driver import Driver, Pause, Person
 from .proxy import DOWN
 
 AGAIN_SECONDS = 0.05  # before a person connects again, or says again what was refused

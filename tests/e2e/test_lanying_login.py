@@ -14,6 +14,7 @@ from conftest import binary
 from counterparts import free_port
 from lanying import wire
 from lanying.stage import lanying  # noqa: F401 (a fixture)
+from test_lanying_fake import VECTORS
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "config/examples/lanying.conf"
 CHECK_SECONDS = 3  # in which a client that may not log in again would have tried
@@ -153,6 +154,18 @@ def test_expire_in_seconds(lanying):
 
 
 @pytest.mark.slow
+def test_clocks_differ(lanying):
+    """A token that seems to be over when it comes is used, and not renewed all the time."""
+    async def scenario(s):
+        s.cloud.rest.clock_seconds = -10**8
+        await s.online()
+        await is_fine(s)
+        await asyncio.sleep(CHECK_SECONDS)
+        assert s.cloud.rest.count("/token/user") == 1
+    lanying(scenario)
+
+
+@pytest.mark.slow
 def test_token_runs_out(lanying):
     """It is renewed before its time is over, without a refused login."""
     async def scenario(s):
@@ -166,6 +179,18 @@ def test_token_runs_out(lanying):
         await is_fine(s)
         assert all(s.world.holder(p["token"])[0] is s.bot for p in provisions(s)[-1:])
     lanying(scenario)
+
+
+@pytest.mark.slow
+def test_silent_host(lanying):
+    """A host that takes connections and answers no login is left for the next one."""
+    async def scenario(s):
+        s.cloud.clusters = [(s.cloud.ports, s.cloud.ports)]
+        s.cloud.silent_ports.add(s.cloud.ports[0])
+        await s.online()
+        await is_fine(s)
+        assert s.cloud.upgrades[-1][1] == s.cloud.ports[1]
+    lanying(scenario, cloud={"hosts": 2}, account='transport = "socketio";')
 
 
 # --- who ---
@@ -195,6 +220,16 @@ def test_refused_login(lanying, code, tokens, closed):
         await is_fine(s)
         if tokens:
             assert s.cloud.rest.count("/token/user") == tokens
+    lanying(scenario)
+
+
+def test_empty_login(lanying):
+    """An answer that says nothing is no login."""
+    async def scenario(s):
+        s.cloud.script.empty_logins = 1
+        await s.online()
+        await is_fine(s)
+        assert len(provisions(s)) == 2
     lanying(scenario)
 
 
@@ -244,6 +279,20 @@ def test_kicked(lanying, kind):
         await s.stop()
         await s.online()
         assert (await s.answer(s.alice, mid)).text == "after the kick"
+    lanying(scenario)
+
+
+def test_kicked_by_the_vector(lanying):
+    """A kick on the connection counts, whatever time it says."""
+    async def scenario(s):
+        session = await s.online()
+        vector = next(v for v in VECTORS if v["name"] == "sync_response_kicked")
+        session.send_frame(bytes.fromhex(vector["frame_hex"]))
+        await s.cloud.until(lambda: session.closed)
+        await asyncio.sleep(CHECK_SECONDS)
+        assert s.cloud.sessions[-1] is session, "it came back"
+        status, body = await ready(s)
+        assert status == 503 and "this very device" in body, body
     lanying(scenario)
 
 
@@ -340,7 +389,7 @@ def test_ping(lanying, transport):
 
 @pytest.mark.parametrize("wrong, says", [
     ("app", "app"), ("password", "password"), ("name", "name|user"), ("frozen", "frozen"), ("host", "reach|refused|connect"),
-    ("banned", "banned"), ("transports", "WebSocket|transport|upgrade"), ("html", "JSON|understand|answer"),
+    ("banned", "banned"), ("transports", "refuses the WebSocket"), ("html", "JSON|understand|answer"),
 ])
 def test_ping_says_what_is_wrong(lanying, wrong, says):
     async def scenario(s):
@@ -360,6 +409,7 @@ def test_ping_says_what_is_wrong(lanying, wrong, says):
             s.cloud.rest.trouble("/v2/app_dns", times=100, http=200)
         status, line = await ping(s)
         assert status == 1 and "ok" not in line.split() and re.search(says, line, re.I), line
+        assert "GET :" not in line and "0:" not in line.split(), line
     lanying(scenario)
 
 

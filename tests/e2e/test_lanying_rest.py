@@ -9,7 +9,7 @@ import pytest
 
 from lanying.stage import lanying  # noqa: F401 (a fixture)
 from lanying.view import check_exactly_once, check_stream
-from test_lanying import SLOW, STORY
+from test_lanying import PRESETS, SLOW, STORY, told
 
 SIGNATURE = "signature-of-the-callbacks-77"
 PATH = "/lanying/messages"
@@ -25,12 +25,12 @@ async def subscribe(s, path=PATH):
 @pytest.fixture
 def by_callback(lanying):  # noqa: F811
     """Plays a scenario with a daemon in webhook mode, started already."""
-    def play(scenario, path=PATH, more="", **settings):
+    def play(scenario, path=PATH, more="", bot="", **settings):
         async def subscribed(s):
             admin_token = s.world.new_admin_token()
             account = f'mode = "webhook"; callback_signature = "{SIGNATURE}"; admin_token = "{admin_token}"; {more}'
             s.account = account
-            s.daemon.configure(account=account, bot="context = true;", **settings)
+            s.daemon.configure(account=account, bot=f"context = true; {bot}", **settings)
             await subscribe(s, path)
             await scenario(s)
             log = s.daemon.log.read_text(errors="replace")
@@ -63,6 +63,7 @@ def test_callback(by_callback):
         assert [mid for mid, who in s.alice.view(s.bot).acks if who == s.bot.uid] == list(s.asked[s.alice, s.bot])
         assert all(status == 200 and not body and seconds < 5 for _, status, body, seconds in s.cloud.hook.answers)
         assert not s.cloud.sessions, "a long connection in webhook mode"
+        assert all("user_id" not in r[4] for r in s.cloud.rest.requests if r[1] == "/message/send"), "acts as a user"
     by_callback(scenario)
 
 
@@ -97,6 +98,15 @@ def test_callback_stream(by_callback):
         assert len(replaced) == 1 and not replaced[0].get("online_only") and replaced[0]["content"] == STORY
         check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
     by_callback(scenario, practice=SLOW)
+
+
+@pytest.mark.slow
+def test_callback_presets(by_callback):
+    async def scenario(s):
+        assert "system: rhyme" in await told(s, "/poet #history")
+        assert "system: plain" in await told(s, "#history")
+        assert "system: translate" in await told(s, "@bot /翻译 #history", s.group)
+    by_callback(scenario, bot=PRESETS)
 
 
 @pytest.mark.slow
@@ -218,6 +228,19 @@ def test_poll(lanying):  # noqa: F811
         check_exactly_once(s.carol.view(s.group), s.bot, s.asked[s.carol, s.group])
         assert not s.cloud.sessions and not s.world.admin_tokens
     lanying(scenario, account=POLL)
+
+
+@pytest.mark.slow
+def test_poll_before_groups_are_known(lanying):  # noqa: F811
+    """What a group is, its messages say, too."""
+    async def scenario(s):
+        s.cloud.rest.trouble("/group/user_joined", times=100, delay=15)
+        s.carol.say("#echo not for the bot", s.group)
+        mid = s.tell(s.alice, "@bot #history", to=s.group, mention=[s.bot])
+        await s.start()
+        assert "not for the bot" in (await s.answer(s.alice, mid, s.group)).text
+        check_exactly_once(s.alice.view(s.group), s.bot, s.asked[s.alice, s.group])
+    lanying(scenario, account=POLL, bot="context = true;")
 
 
 @pytest.mark.slow

@@ -12,8 +12,9 @@ from lanying.stage import lanying  # noqa: F401 (a fixture)
 from lanying.view import check_exactly_once, check_stream
 
 PEOPLE, GROUPS = 14, 6
-QUESTIONS = 300
-MISFORTUNES = ("cut", "cut", "kill", "cut", "kill") * 10  # never many cuts on end, after which it would come back slowly
+MISFORTUNES = ("cut", "cut", "kill", "cut", "kill")  # a round; never many cuts on end, after which it would come back slowly
+QUESTIONS = 30  # for each round
+ROUNDS, LONG_ROUNDS = 2, 10
 SEED = int(os.environ.get("KILL_SEED", random.randrange(10**6)))
 PAUSE_SECONDS = (0.2, 1.2)  # between a login and the next misfortune
 SHARP_SECONDS = 1.5         # in which the bot should send something
@@ -50,10 +51,10 @@ class Talker:
         return all(any(s.text == text for s in view.answers_to(mid, self.stage.bot)) for mid, text in self.asked.items())
 
 
-async def misfortune(s, dice):
+async def misfortune(s, dice, rounds):
     """Cuts and kills, each after a login; half of them when the cloud has taken something and not said so, if
     anything is sent soon."""
-    for kind in MISFORTUNES:
+    for kind in MISFORTUNES * rounds:
         number, lost = len(s.cloud.sessions), s.cloud.acks_lost
         await asyncio.sleep(dice.uniform(*PAUSE_SECONDS))
         if dice.random() < 0.5:
@@ -70,9 +71,11 @@ async def misfortune(s, dice):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("transport, seed", [("socketio", 20261121), ("raw", SEED)])
-def test_storm(lanying, transport, seed):
+@pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(LONG_ROUNDS, marks=pytest.mark.long)])
+def test_storm(lanying, transport, seed, rounds):
     print(f"seed {seed}")
     dice = random.Random(seed)
+    questions = QUESTIONS * rounds
 
     async def scenario(s):
         await s.online()
@@ -81,9 +84,9 @@ def test_storm(lanying, transport, seed):
         faults.eager, faults.page, faults.delay_answer = 0.1, 5, 0.05
         faults.history_raw = transport == "raw"
         talkers = [Talker(s, n, dice) for n in range(PEOPLE + GROUPS)]
-        seconds = len(MISFORTUNES) * sum(PAUSE_SECONDS) / 2
-        talking = [asyncio.create_task(t.talk(QUESTIONS // len(talkers), seconds)) for t in talkers]
-        await misfortune(s, dice)
+        seconds = rounds * len(MISFORTUNES) * sum(PAUSE_SECONDS) / 2
+        talking = [asyncio.create_task(t.talk(questions // len(talkers), seconds)) for t in talkers]
+        await misfortune(s, dice, rounds)
         await asyncio.gather(*talking)
         for talker in talkers:
             await s.cloud.until(talker.is_answered, 200, f"the answers of {talker.number}")
@@ -96,7 +99,7 @@ def test_storm(lanying, transport, seed):
             for seen in view.of(s.bot):
                 check_stream(seen, 1, whole=False)
                 streamed += bool(seen.ai.get("stream"))
-        assert sum(len(t.asked) for t in talkers) == QUESTIONS and streamed
+        assert sum(len(t.asked) for t in talkers) == questions and streamed
         print(f"{streamed} streamed answers; {len(s.cloud.sessions)} logins; lost: {s.cloud.notices_lost} notices, {s.cloud.acks_lost} acknowledgements; "
               f"dropped: {s.cloud.repeats_dropped} repeated sends")
     lanying(scenario, account=f'transport = "{transport}";', practice="delay_ms = 0; chunk_ms = 30; chunk_chars = 12;",

@@ -145,6 +145,31 @@ static void limits_go_by_them_too(void **state)
     chat_world_free(w);
 }
 
+/* --- how long what platforms call them may be --- */
+static void say_at(struct chat_world *w, const char *chat, const char *thread, const char *id)
+{
+    adapter_message(&w->account, &(struct msg_in){ .chat = chat, .thread = thread, .id = id, .sender = "alice", .text = "#echo a",
+                                                   .len = 7, .direct = true });
+}
+
+static void a_chat_and_a_thread_have_ids_of_their_own_length(void **state)
+{
+    (void)state;
+    struct chat_world *w = chat_world_new(&(struct setup){ .caps = ADAPTER_IDEMPOTENT });
+    char longest[CHAT_ID_BYTES_MAX + 1] = "", over[CHAT_ID_BYTES_MAX + 2] = "";
+    memset(longest, '/', CHAT_ID_BYTES_MAX); /* escaped, three bytes each */
+    memset(over, '/', CHAT_ID_BYTES_MAX + 1);
+    say_at(w, longest, longest, "1");
+    wait_for(w, "final", 1);
+    assert_string_equal(w->postings[0].chat, longest);
+    say_at(w, longest, over, "2");
+    say_at(w, over, longest, "3");
+    wait_for(w, "refused", 2);
+    assert_int_equal(nth(w, "refused", 0)->error, ERR_INVALID);
+    assert_int_equal(nth(w, "refused", 1)->error, ERR_INVALID);
+    chat_world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_question_is_resumed_by_the_same_rule),
         cmocka_unit_test(the_first_rule_counts_whatever_it_matches),
         cmocka_unit_test(limits_go_by_them_too),
+        cmocka_unit_test(a_chat_and_a_thread_have_ids_of_their_own_length),
     };
     return cmocka_run_group_tests_name("chat_room", tests, NULL, NULL);
 }

@@ -83,8 +83,8 @@ static void ext_of_others(void **state)
     const struct {
         const char *json;
         bool by_ai, typing, control, reset, silent, answer;
-        const char *preset, *prompt;
-        int max_tokens;
+        const char *preset, *prompt, *feedback;
+        int max_tokens, seq;
     } cases[] = {
         { "", .by_ai = false },
         { "nonsense", .by_ai = false },
@@ -105,6 +105,11 @@ static void ext_of_others(void **state)
         { "{\"ai\":{\"prompt_ext\":[{\"role\":\"system\",\"content\":\"Rhyme.\"},{\"role\":\"user\",\"content\":\"hi\"},7,"
           "{\"role\":\"user\"}]}}", .prompt = "Rhyme.\nuser: hi" },
         { "{\"ai\":{\"prompt_ext\":{}}}", .prompt = NULL },
+        { "{\"ai\":{\"role\":\"ai\",\"seq\":7}}", .by_ai = true, .seq = 7 },
+        { "{\"ai\":{\"seq\":-1}}", .seq = 0 },
+        { "{\"ai\":{\"seq\":99999999999}}", .seq = 0 },
+        { "{\"ai\":{\"feedback\":{\"id\":[1, \"x\"]}}}", .feedback = "{\"id\":[1,\"x\"]}" },
+        { "{\"ai\":{\"feedback\":\"y\"}}", .feedback = "\"y\"" },
     };
 
     (void)state;
@@ -118,7 +123,10 @@ static void ext_of_others(void **state)
         assert_int_equal(x.wish.silent, cases[i].silent);
         assert_int_equal(x.wish.answer, cases[i].answer);
         assert_int_equal(x.wish.max_tokens, cases[i].max_tokens);
-        assert_true(!x.wish.preset == !cases[i].preset && !x.wish.prompt == !cases[i].prompt);
+        assert_int_equal(x.seq, cases[i].seq);
+        assert_true(!x.wish.preset == !cases[i].preset && !x.wish.prompt == !cases[i].prompt && !x.feedback == !cases[i].feedback);
+        if (cases[i].feedback)
+            assert_string_equal(x.feedback, cases[i].feedback);
         if (cases[i].preset)
             assert_string_equal(x.wish.preset, cases[i].preset);
         if (cases[i].prompt)
@@ -170,8 +178,8 @@ static void ext_of_the_bot(void **state)
         { { .finish = true, .reason = "stop", .question = "7", .client_id = 9 },
           "{\"ai\":{\"role\":\"ai\",\"stream\":false,\"finish\":true,\"finish_reason\":\"stop\",\"request_msg_id\":\"7\"},"
           "\"warbler\":{\"client_id\":\"9\"}}" },
-        { { .stream = true, .interval_s = 3, .seq = 2 },
-          "{\"ai\":{\"role\":\"ai\",\"stream\":true,\"stream_interval\":3,\"seq\":2,\"finish\":false}}" },
+        { { .stream = true, .interval_s = 3, .seq = 2, .feedback = "[1]" },
+          "{\"ai\":{\"role\":\"ai\",\"stream\":true,\"stream_interval\":3,\"seq\":2,\"finish\":false,\"feedback\":[1]}}" },
         { { .finish = true, .error = "rate", .error_text = "Later, \"please\"." },
           "{\"ai\":{\"role\":\"ai\",\"stream\":false,\"finish\":true,\"result\":\"error\",\"error_code\":\"rate\","
           "\"error_message\":\"Later, \\\"please\\\".\"}}" },
@@ -367,17 +375,19 @@ static void callbacks(void **state)
         { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"CHAT\",\"ctype\":\"COMMAND\",\"from\":{\"uid\":6597450563889}}", EVENT_OTHER,
           USER, "", "nothing for a bot" },
         { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"CHAT\",\"ctype\":\"FILE\",\"attachment\":\"{\\\"dName\\\":\\\"cv.pdf\\\"}\","
-          "\"from\":{\"uid\":6597450563889}}", EVENT_SAID, USER, "[file: cv.pdf]", NULL },
-        { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"CHAT\",\"ctype\":\"IMAGE\",\"attachment\":\"{\",\"from\":{\"uid\":6597450563889}}",
-          EVENT_SAID, USER, "[image]", NULL },
+          "\"from\":{\"uid\":6597450563889},\"to\":{\"uid\":6597450563888}}", EVENT_SAID, USER, "[file: cv.pdf]", NULL },
+        { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"CHAT\",\"ctype\":\"IMAGE\",\"attachment\":\"{\",\"from\":{\"uid\":6597450563889},"
+          "\"to\":{\"uid\":6597450563888}}", EVENT_SAID, USER, "[image]", NULL },
         { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"REPLACE\",\"ctype\":\"TEXT\",\"relatedMid\":\"5\",\"content\":\"new\","
           "\"from\":{\"uid\":6597450563889},\"to\":{\"uid\":6597450570001}}", EVENT_REPLACED, GROUP, "new", NULL },
         { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"REPLACE\",\"ctype\":\"TEXT\",\"content\":\"new\"}", EVENT_OTHER, 0, "new",
           "nothing for a bot" },
         { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"CHAT\",\"ctype\":\"TEXT\",\"from\":{\"uid\":6597450563888},\"to\":{\"uid\":9},"
           "\"content\":\"own\"}", EVENT_SAID, 9, "own", "the bot's own" },
-        { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"CHAT\",\"ctype\":\"TEXT\",\"from\":{\"uid\":9},\"content\":\"\"}", EVENT_SAID, 9,
-          "", "empty" },
+        { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"CHAT\",\"ctype\":\"TEXT\",\"from\":{\"uid\":9},"
+          "\"to\":{\"uid\":6597450563888},\"content\":\"\"}", EVENT_SAID, 9, "", "empty" },
+        { "{\"appId\":\"a\",\"msgId\":1,\"type\":\"CHAT\",\"ctype\":\"TEXT\",\"from\":{\"uid\":9},\"to\":{\"uid\":10},"
+          "\"content\":\"hi\"}", EVENT_OTHER, 9, "hi", "nothing for a bot" },
         { "{\"appId\":\"a\",\"type\":\"CHAT\"}", (enum event_kind)-1, 0, NULL, NULL },
         { "{\"msgId\":1,\"type\":\"CHAT\"}", (enum event_kind)-1, 0, NULL, NULL },
         { "[]", (enum event_kind)-1, 0, NULL, NULL },
@@ -401,12 +411,13 @@ static void callbacks(void **state)
     }
 }
 
+/* Whether its conversation is a group, a message says by its receiver. */
 static void a_page_of_the_past(void **state)
 {
     cJSON *m = parse("{\"msg_id\":987654321098765432,\"from_xid\":{\"uid\":6597450563889,\"device_sn\":3},"
                      "\"to_xid\":{\"uid\":6597450570001},\"ctype\":\"TEXT\",\"content\":\"hi\",\"timestamp\":1700000000123,"
                      "\"config\":\"{\\\"mentionList\\\":[6597450563888]}\"}");
-    struct event *ev = event_from_past(m, BOT, true);
+    struct event *ev = event_from_past(m, BOT, false);
 
     (void)state;
     assert_non_null(ev);
@@ -416,26 +427,81 @@ static void a_page_of_the_past(void **state)
     cJSON_Delete(m);
 }
 
+static struct event *event_of_body(struct ly_meta *meta, const struct ly_body *body)
+{
+    struct event *ev;
+    struct buf payload;
+
+    buf_init(&payload, LY_FRAME_BYTES_MAX);
+    ly_write(&ly_body_type, body, &payload);
+    meta->ns = LY_NS_MESSAGE;
+    meta->payload = (struct ly_bytes){ payload.data, payload.len };
+    ev = event_from_meta(meta, BOT, NULL);
+    buf_free(&payload);
+    assert_non_null(ev);
+    return ev;
+}
+
+/* An edit in a group that nobody has heard of yet is not one of the member's private conversation. */
+static void operations_in_unknown_groups(void **state)
+{
+    const struct {
+        uint64_t from, to, chat;
+        bool group;
+    } cases[] = {
+        { USER, BOT, USER, false },
+        { USER, 77, 77, true },
+        { BOT, USER, USER, false },
+        { USER, GROUP, GROUP, true },
+    };
+    const struct ly_body body = { .has = LY_HAS(1) | LY_HAS(6), .type = LY_BODY_OPER,
+                                  .oper = { .has = LY_HAS(1) | LY_HAS(2), .type = LY_OPER_RECALL, .mid = 5 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ly_meta meta = { .id = 1, .from = { .uid = cases[i].from }, .to = { .uid = cases[i].to } };
+        struct event *ev = event_of_body(&meta, &body);
+        assert_true(ev->kind == EVENT_RECALLED && ev->target == 5 && ev->group == cases[i].group);
+        assert_true(event_chat(ev, BOT, is_group, NULL) == cases[i].chat);
+        event_free(ev);
+    }
+}
+
+static void system_messages_and_names(void **state)
+{
+    struct ly_body body = { .has = LY_HAS(1) | LY_HAS(4) | LY_HAS(7) | LY_HAS(11), .type = LY_BODY_CHAT,
+                            .content = ly_bytes_of("hi"), .sender = ly_bytes_of("Alice") };
+    struct ly_meta meta = { .id = 1, .from = { .uid = USER }, .to = { .uid = BOT } };
+    struct event *ev = event_of_body(&meta, &body);
+
+    (void)state;
+    assert_null(event_why_not(ev, BOT));
+    assert_string_equal(ev->config.nickname, "Alice");
+    event_free(ev);
+
+    body.config = ly_bytes_of("{\"senderNickname\":\"Ally\"}");
+    body.has |= LY_HAS(12);
+    body.is_system = 1;
+    ev = event_of_body(&meta, &body);
+    assert_string_equal(event_why_not(ev, BOT), "the system's");
+    assert_string_equal(ev->config.nickname, "Ally");
+    event_free(ev);
+}
+
 static void long_texts_end_at_a_character(void **state)
 {
     struct ly_body body = { .has = LY_HAS(1) | LY_HAS(4) | LY_HAS(5), .type = LY_BODY_CHAT };
-    struct ly_meta meta = { .ns = LY_NS_MESSAGE, .id = 1, .from = { .uid = USER } };
+    struct ly_meta meta = { .id = 1, .from = { .uid = USER } };
     char *text = malloc(EVENT_TEXT_BYTES_MAX + 2);
     struct event *ev;
-    struct buf payload;
 
     (void)state;
     memset(text, 'x', EVENT_TEXT_BYTES_MAX - 1);
     memcpy(text + EVENT_TEXT_BYTES_MAX - 1, "\xe9\xb8\x9f", 3);
     body.content = (struct ly_bytes){ text, EVENT_TEXT_BYTES_MAX + 2 };
-    buf_init(&payload, LY_FRAME_BYTES_MAX);
-    ly_write(&ly_body_type, &body, &payload);
-    meta.payload = (struct ly_bytes){ payload.data, payload.len };
-    ev = event_from_meta(&meta, BOT, NULL);
-    assert_non_null(ev);
+    ev = event_of_body(&meta, &body);
     assert_int_equal(ev->len, EVENT_TEXT_BYTES_MAX - 1);
     event_free(ev);
-    buf_free(&payload);
     free(text);
 }
 
@@ -449,6 +515,7 @@ int main(void)
         cmocka_unit_test(refused_discovery_answers), cmocka_unit_test(discovery_urls),
         cmocka_unit_test(link_urls),         cmocka_unit_test(callbacks),
         cmocka_unit_test(a_page_of_the_past), cmocka_unit_test(long_texts_end_at_a_character),
+        cmocka_unit_test(operations_in_unknown_groups), cmocka_unit_test(system_messages_and_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

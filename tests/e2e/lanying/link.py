@@ -32,6 +32,7 @@ class Faults:
     page: int = 20               # messages in an answer to a pull
     count_when: str = "sent"     # what a page was given out for good with: "sent", or "next": the next pull
     history_from_start: bool = True  # history from an id on holds that message, too
+    history_page: int = 1000     # messages in a page of history, at most
     history_raw: bool = False    # history holds messages as they were sent, and operations, instead of what became of them
     close_refused: bool = False  # whoever may not log in is thrown out
     echo: bool = False           # a device gets its own messages, too
@@ -54,10 +55,12 @@ class Record:
 
 @dataclass
 class Script:
-    """Statuses for what comes next, one after the other; 0 lets one pass."""
+    """Statuses for what comes next, one after the other; None lets one pass."""
     logins: list = field(default_factory=list)
     sends: list = field(default_factory=list)
     unreads: list = field(default_factory=list)
+    reason: str = ""     # of refused sends; "": a plain one
+    empty_logins: int = 0  # how many of the next logins are answered with nothing
     unanswered: int = 0  # how many of the next sends are taken without a word
     lost_pages: int = 0  # how many of the next pulls are counted and not answered, for the connection is cut
 
@@ -186,14 +189,16 @@ class Session:
         return self.complain("a SYNC frame that wants nothing")
 
     def provision(self, p):
+        if self.request.transport and self.request.transport.get_extra_info("sockname")[1] in self.server.silent_ports:
+            return None
         uid, sn = p.get("xid", {}).get("uid", 0), p.get("xid", {}).get("deviceSN", 0)
         for name in ("token", "device_guid", "sdk_vsn", "os_type"):
             if not p.get(name):
                 self.complain(f"logged in without {name}")
-        scripted = self.server.script.logins.pop(0) if self.server.script.logins else 0
+        scripted = self.server.script.logins.pop(0) if self.server.script.logins else None
         user, _ = self.world.holder(p.get("token", ""))
         try:
-            if scripted:
+            if scripted is not None:
                 raise Refused(scripted, f"status {scripted}")
             if user is None or user.uid != uid:
                 raise Refused(wire.INVALID_TOKEN, "invalid token")
@@ -207,6 +212,9 @@ class Session:
             if self.faults.close_refused:
                 asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.close)
             return self.server.changed()
+        if self.server.script.empty_logins:
+            self.server.script.empty_logins -= 1
+            return self.send(wire.PROVISION)
         for other in self.server.sessions_of(user):
             if other is not self and other.device is device:
                 other.kick()
@@ -229,8 +237,8 @@ class Session:
 
     # --- receiving ---
     def unread(self):
-        code = self.server.script.unreads.pop(0) if self.server.script.unreads else 0
-        if code:
+        code = self.server.script.unreads.pop(0) if self.server.script.unreads else None
+        if code is not None:
             return self.send(wire.UNREAD, {"status": status(code, "status")})
         if self.user is None:
             return None
@@ -292,7 +300,7 @@ class Session:
             metas = [m.meta for m in self.world.history(self.user, conversation, start)]
         if start and not self.faults.history_from_start:
             metas = [meta for meta in metas if meta["id"] != start]
-        self.send_metas(metas[:number], conversation, is_full_sync=True)
+        self.send_metas(metas[:min(number, self.faults.history_page)], conversation, is_full_sync=True)
 
     def tell(self, conversation, entry):
         """Something new is in the log."""
@@ -327,10 +335,12 @@ class Session:
             self.server.sends_lost += 1
             return self.cut()
         known = self.user.sent.get((self.device.sn, mid))
-        code = self.server.script.sends.pop(0) if self.server.script.sends and known is None else 0
+        script = self.server.script
+        code = script.sends.pop(0) if script.sends and known is None else None
         try:
-            if code:
-                raise Refused(code, "rate limit exceeded" if code == wire.RATE_LIMIT_EXCEEDED else f"status {code}")
+            if code is not None:
+                plain = "rate limit exceeded" if code == wire.RATE_LIMIT_EXCEEDED else f"status {code}" if code else ""
+                raise Refused(code, script.reason or plain)
             if known is None:
                 self.server.allow_send(self.user)
             answer = self.repeat(meta, known) if known else self.post(meta, mid, to)

@@ -75,6 +75,7 @@ class Server:
         self.hosts = hosts
         self.ports = []
         self.closed_ports = set()    # where no WebSocket is taken
+        self.silent_ports = set()    # where no login is answered
         self.clusters = None         # [(ports of ratel, ports of webim)] instead of all on one
         self.dns_path = "/v2/app_dns"
         self.ping_interval_ms, self.ping_timeout_ms = link.PING_INTERVAL_MS, link.PING_TIMEOUT_MS

@@ -3,7 +3,7 @@ import asyncio
 
 import pytest
 
-from conftest import Daemon
+from conftest import Daemon, hastened
 
 from .server import EVENT_SECONDS, Server
 from .view import is_finished
@@ -43,8 +43,9 @@ channels = ( {channels} {{ match = "ly:*"; bot = "bo"; }} );
 
 
 class Stage:
-    def __init__(self, folder, cloud, release=False, **settings):
+    def __init__(self, folder, cloud, release=False, haste=1, **settings):
         self.cloud, self.world = cloud, cloud.world
+        self.haste = haste
         self.bot = self.world.add_user("bot", password=PASSWORD, bot=True)
         self.alice, self.carol = cloud.person("alice"), cloud.person("carol")
         self.group = self.world.add_group("birds", self.alice.user, self.carol.user, self.bot)
@@ -54,7 +55,7 @@ class Stage:
 
     # --- the daemon ---
     async def start(self):
-        await asyncio.to_thread(self.daemon.start)
+        await asyncio.to_thread(self.daemon.start, hastened(self.haste))
         return self
 
     async def online(self):
@@ -103,12 +104,12 @@ class Stage:
 @pytest.fixture
 def lanying(tmp_path, run):
     """Plays a scenario: lanying(scenario, settings of the daemon, cloud=settings of the cloud). The cloud must have
-    had nothing to complain about, unless complaints is true."""
+    had nothing to complain about, unless complaints is true. haste: how much faster the daemon's seconds pass."""
 
-    def play(scenario, cloud=None, seconds=180, complaints=False, release=False, **settings):
+    def play(scenario, cloud=None, seconds=180, complaints=False, release=False, haste=1, **settings):
         async def play_it():
             async with Server(**(cloud or {})) as server:
-                stage = Stage(tmp_path / "lanying", server, release, **settings)
+                stage = Stage(tmp_path / "lanying", server, release, haste, **settings)
                 try:
                     await scenario(stage)
                     await stage.stop()
