@@ -96,7 +96,7 @@ static struct cursor over(const char *array, size_t len)
 
 static bool same(struct span a, struct span b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.s, b.s, a.len) == 0);
+    return a.len == b.len && (a.len == 0 || (a.s && b.s && memcmp(a.s, b.s, a.len) == 0));
 }
 
 /* --- writing --- */

@@ -13,11 +13,6 @@
 
 #define EARLY_BYTES 65536U /* for dlsym() itself, which allocates before it has found anything */
 
-void *malloc(size_t size);
-void *calloc(size_t n, size_t size);
-void *realloc(void *p, size_t size);
-void free(void *p);
-
 static struct counts {
     _Atomic uint64_t calls, bytes;
 } uncounted, *counts = &uncounted;
@@ -80,27 +75,27 @@ void *malloc(size_t size)
     return real_malloc ? real_malloc(size) : give_early(size);
 }
 
-void *calloc(size_t n, size_t size)
+void *calloc(size_t nmemb, size_t size)
 {
     if (!real_malloc)
         find();
-    count(n * size);
-    return real_malloc ? real_calloc(n, size) : give_early(n * size); /* which is zero */
+    count(nmemb * size);
+    return real_malloc ? real_calloc(nmemb, size) : give_early(nmemb * size); /* which is zero */
 }
 
-void *realloc(void *p, size_t size)
+void *realloc(void *ptr, size_t size)
 {
     if (!real_malloc)
         find();
     count(size);
-    if (!is_early(p))
-        return real_realloc(p, size);
-    size_t most = (size_t)(early + sizeof early - (char *)p);
-    return memcpy(malloc(size), p, size < most ? size : most);
+    if (!is_early(ptr))
+        return real_realloc(ptr, size);
+    size_t most = (size_t)(early + sizeof early - (char *)ptr);
+    return memcpy(malloc(size), ptr, size < most ? size : most);
 }
 
-void free(void *p)
+void free(void *ptr)
 {
-    if (!is_early(p) && real_free)
-        real_free(p);
+    if (!is_early(ptr) && real_free)
+        real_free(ptr);
 }
