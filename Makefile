@@ -191,9 +191,11 @@ $(fuzz_BINARIES): %: %.o build/fuzz/libwarbler.a build/fuzz/flags
 	$(call say,LD,$@)
 	$(call link,fuzz)
 
-# What a test loads into a program so that its time passes faster.
 HASTEN := $(if $(wildcard tests/conform/hasten.c),build/hasten.so)
+# What a test loads into a program: so that its time passes faster, or to see what it allocates.
 build/hasten.so: tests/conform/hasten.c | deps
+build/bench/count.so: tests/bench/count.c | deps
+build/hasten.so build/bench/count.so:
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 $(CFLAGS) -shared -fPIC -o $@ $< -ldl
@@ -214,7 +216,8 @@ BENCH := $(wildcard tests/bench/*.c)
 
 build/bench/floor: $(patsubst %,build/release/tests/bench/%.o,floor model sha1 wire)
 build/bench/load: $(patsubst %,build/release/tests/bench/%.o,load model wire)
-build/bench/floor build/bench/load:
+build/bench/speaker: $(patsubst %,build/release/tests/bench/%.o,speaker wire)
+build/bench/floor build/bench/load build/bench/speaker:
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_release) $(CFLAGS) $(LDFLAGS_release) $(LDFLAGS) -o $@ $^
@@ -287,9 +290,9 @@ coverage: $(coverage_TESTS) build/coverage/warbler $(TEST_PROGRAMS) ## the lines
 conform: $(TEST_PROGRAMS) ## ask every adapter for what they all owe, and print the table; WRITE=1: into README.md too
 	@$(E2E_ENV) $(PYTHON) tests/conform/run $(if $(WRITE),--write)
 
-bench: build/warbler build/bench/floor build/bench/load ## measure, and print the table
-	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run
-	@WARBLER_BIN='$(CURDIR)/build/warbler' $(PYTHON) tests/bench/matrix
+bench: build/warbler $(addprefix build/bench/,floor load speaker count.so) ## measure, print the table, write build/bench.json; QUICK=1: the main figures
+	@WARBLER_BIN='$(CURDIR)/build/warbler' BENCH_BIN='$(CURDIR)/build/bench' $(PYTHON) tests/bench/run $(if $(QUICK),--quick)
+	@$(if $(QUICK),,WARBLER_BIN='$(CURDIR)/build/warbler' $(PYTHON) tests/bench/matrix)
 
 guard: build/warbler ## count instructions per message; WRITE=1 REASON="why": a new number to hold them to
 	@CC='$(CC)' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' $(PYTHON) -B tests/bench/guard \

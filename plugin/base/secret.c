@@ -1,7 +1,9 @@
 #include "plugin/base/secret.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,9 +97,22 @@ double random_unit(void)
     return (double)(bits >> 11) * 0x1p-53; /* as many bits as a double holds */
 }
 
+/* Finding it takes OpenSSL longer than hashing a line. */
+static EVP_MD *sha256;
+
+static void find_sha256(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
 void sha256_hex(char out[65], const void *data, size_t len)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(data, len, digest);
+    pthread_once(&once, find_sha256);
+    if (!EVP_Digest(data, len, digest, NULL, sha256, NULL)) {
+        log_error("secret", "OpenSSL has no SHA-256");
+        abort();
+    }
     hex(out, digest, sizeof digest);
 }

@@ -554,6 +554,7 @@ static void lay_out(struct turn *t, struct completion_request *req)
 {
     size_t tokens;
     buf_reset(&t->messages);
+    buf_expect(&t->messages, t->ch->history.bytes);
     prompt_build(&t->messages, buf_str(&t->front), &t->ch->history, t->from, t->ask, &tokens);
     req->messages = buf_str(&t->messages);
     req->messages_len = t->messages.len;

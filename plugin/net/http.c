@@ -269,6 +269,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
         return CURL_WRITEFUNC_ERROR;
     }
     note_bytes(call, n);
+    if (!call->input.cap)
+        buf_expect(&call->input, INPUT_KEPT_BYTES - 1);
     buf_add(&call->input, data, n);
     set_ready(call);
     return n;
