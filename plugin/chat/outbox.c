@@ -429,6 +429,12 @@ static struct adapter *open_account(const struct part *p)
     return a && env->online(env->arg, a) ? a : NULL;
 }
 
+/* An answer that grows stands in nobody's way. */
+static bool is_at_rest(const struct part *p)
+{
+    return p->kind == STORE_OUT_OPEN && p->state == PART_WAITING && !p->wanted;
+}
+
 static void noted(void *arg, const struct err *e)
 {
     struct part *p = arg;
@@ -436,6 +442,8 @@ static void noted(void *arg, const struct err *e)
     p->state = PART_WAITING;
     if (p->lost) {
         read_again(p);
+    } else if (is_at_rest(p)) { /* held since: the rest of its text is being written down as if nothing had left */
+        defer_set(&p->box->pump);
     } else if (e->code || !a) {
         p->not_before_ms = clock_mono_ms() + STORE_RETRY_MS;
         defer_set(&p->box->pump);
@@ -487,12 +495,6 @@ static void start(struct part *p, struct adapter *a)
         settle(p, NULL); /* never was there */
     else
         start_sending(p, a);
-}
-
-/* An answer that grows stands in nobody's way. */
-static bool is_at_rest(const struct part *p)
-{
-    return p->kind == STORE_OUT_OPEN && p->state == PART_WAITING && !p->wanted;
 }
 
 /* The first part of each conversation is the one that may go. */

@@ -42,6 +42,8 @@ struct disk_file {
 static sqlite3_vfs *real_vfs;
 static sqlite3_vfs vfs;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
+static bool held;
 static struct image *images;
 static int fill_at = -1, writes, break_at = -1, syncs;
 static struct {
@@ -51,6 +53,14 @@ static struct {
     int operations;
     const char *failed;
 } fault = { .at = -1 };
+
+void disk_hold(bool hold)
+{
+    pthread_mutex_lock(&mutex);
+    held = hold;
+    pthread_cond_broadcast(&released);
+    pthread_mutex_unlock(&mutex);
+}
 
 void disk_fill_at(int write)
 {
@@ -273,6 +283,8 @@ static int file_sync(sqlite3_file *file, int flags)
     (void)flags;
     int rc = next_operation("sync", SQLITE_IOERR_FSYNC);
     pthread_mutex_lock(&mutex);
+    while (held)
+        pthread_cond_wait(&released, &mutex);
     if (break_at >= 0 && syncs >= break_at)
         rc = SQLITE_IOERR_FSYNC;
     syncs++;

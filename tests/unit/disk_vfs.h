@@ -10,6 +10,8 @@
 void disk_install(void); /* connections opened from now on use it */
 void disk_remove(void);  /* all of them must be closed */
 
+void disk_hold(bool hold); /* no sync ends meanwhile */
+
 /* Each n-th event and all after it fail, until set anew; -1: none. */
 void disk_fill_at(int write);
 void disk_break_at(int sync);
