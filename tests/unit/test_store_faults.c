@@ -16,7 +16,7 @@
 #define QUESTIONS 6
 #define TEXT_BYTES 3000 /* so that a message needs pages of its own */
 #define MEMORY_DIR "/dev/shm"
-#define EVERY 41         /* of the operations; STORE_FAULTS_EVERY says otherwise */
+#define EVERY 17         /* of the operations; STORE_FAULTS_EVERY says otherwise */
 
 /* What the store said of question n, which stands at 2n + 1, its answer at 2n + 2. */
 struct told {
