@@ -128,7 +128,7 @@ static void test_seq_limit_after_a_failed_commit(void **state)
 }
 
 /* --- full at any moment --- */
-#define ROUNDS 12
+#define ROUNDS 8
 #define ROUND_JOBS 60 /* more than the log takes with one write */
 
 struct tally {
