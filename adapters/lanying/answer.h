@@ -9,9 +9,9 @@
 #define WARBLER_LANYING_ANSWER_H
 
 #include <stdint.h>
-#include <uthash.h>
 
 #include "plugin/adapter.h"
+#include "plugin/base/table.h"
 
 #define ANSWER_FIRST_CHARS 10 /* fewer are not worth a first part */
 #define ANSWER_STEP_MS 1000   /* no part sooner after the last one */

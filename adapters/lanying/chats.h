@@ -10,10 +10,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "adapters/lanying/event.h"
 #include "plugin/base/buf.h"
+#include "plugin/base/table.h"
 #include "plugin/net/loop.h"
 
 #define CHATS_MAX 4096      /* in memory; the ones unused for longest go first */

@@ -9,11 +9,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "adapters/lanying/codec.h"
 #include "adapters/lanying/wire.h"
 #include "plugin/base/err.h"
+#include "plugin/base/table.h"
 #include "plugin/net/loop.h"
 
 #define POSTING_AT_ONCE_MAX 64

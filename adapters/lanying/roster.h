@@ -5,9 +5,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "adapters/lanying/chats.h"
+#include "plugin/base/table.h"
 
 #define ROSTER_NAMES_MAX 4096
 #define ROSTER_NAME_BYTES_MAX 256U

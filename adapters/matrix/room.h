@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "adapters/matrix/event.h"
 #include "plugin/adapter.h"
+#include "plugin/base/table.h"
 
 #define ROOM_NAMES_MAX 32U     /* people whose names are remembered, of each room */
 #define ROOM_VERSION_BYTES 32

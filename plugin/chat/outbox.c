@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "plugin/base/clock.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
+#include "plugin/base/table.h"
 #include "plugin/base/utf8.h"
 #include "plugin/chat/core.h"
 #include "plugin/chat/reply.h"

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
+#include "plugin/base/table.h"
 #include "plugin/store/dir.h"
 #include "plugin/store/gather.h"
 #include "plugin/store/schema.h"
