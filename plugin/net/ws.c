@@ -50,11 +50,19 @@ void ws_connecting_free(struct ws *ws)
 }
 
 /* --- the URL --- */
+static void check_memory(CURLUcode rc)
+{
+    if (rc == CURLUE_OUT_OF_MEMORY)
+        mem_out("libcurl");
+}
+
 static char *take_part(CURLU *u, CURLUPart part, unsigned flags)
 {
     char *value = NULL, *copy;
+    CURLUcode rc = curl_url_get(u, part, &value, flags);
 
-    if (curl_url_get(u, part, &value, flags) != CURLUE_OK)
+    check_memory(rc);
+    if (rc != CURLUE_OK)
         return NULL;
     copy = mem_dup(value);
     curl_free(value);
@@ -112,9 +120,10 @@ static enum err_code take_url(struct ws_connecting *c, CURLU *u, struct err *e)
 static enum err_code parse_url(struct ws_connecting *c, const char *url, struct err *e)
 {
     CURLU *u = curl_url();
-    CURLUcode rc = curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
+    CURLUcode rc = u ? curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) : CURLUE_OUT_OF_MEMORY;
     enum err_code code;
 
+    check_memory(rc);
     if (rc == CURLUE_OK)
         code = take_url(c, u, e);
     else
