@@ -600,8 +600,8 @@ static void test_manual(void **state)
 static int setup(void **state)
 {
     (void)state;
-    setenv("WARBLER_TEST_SET", "value", 1);
-    setenv("WARBLER_TEST_EMPTY", "", 1);
+    assert_int_equal(setenv("WARBLER_TEST_SET", "value", 1), 0);
+    assert_int_equal(setenv("WARBLER_TEST_EMPTY", "", 1), 0);
     unsetenv("WARBLER_TEST_UNSET");
     return mkdtemp(folder) ? 0 : -1;
 }
