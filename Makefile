@@ -46,8 +46,8 @@ SOURCES   := $(filter-out $(MAIN),$(wildcard plugin/*.c plugin/*/*.c config/*.c)
 TESTS     := $(wildcard tests/unit/test_*.c)
 SUPPORT   := $(filter-out $(TESTS),$(wildcard tests/unit/*.c))
 FUZZERS   := $(wildcard tests/fuzz/fuzz_*.c)
-TOOLS     := $(wildcard tests/tools/*.c)
-E2E       := $(wildcard tests/build tests/e2e tests/conform tests/kill)
+TOOLS     := $(wildcard tests/tools/*.c tests/torture/care*.c)
+E2E       := $(wildcard tests/build tests/e2e tests/conform tests/kill tests/torture)
 
 # --- flags -----------------------------------------------------------------
 
@@ -211,6 +211,14 @@ build/strike: tests/kill/strike.c build/gen/syscalls.h
 	$(call say,LD,$@)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -I. $(CFLAGS) -o $@ $<
 
+# What refuses a program one allocation. It is written for glibc; tests skip without it.
+STARVE = $(call once,STARVE,$(if $(shell echo '\#include <features.h>' | $(CC) -E -dM -x c - 2>/dev/null | grep -w __GLIBC__),build/starve.so))
+
+build/starve.so: tests/torture/starve.c | deps
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 $(CFLAGS) -shared -fPIC -o $@ $< -ldl
+
 # Without libwarbler.a and the libraries: they are what is measured.
 BENCH := $(wildcard tests/bench/*.c)
 
@@ -240,9 +248,11 @@ run: build/warbler deps ## install what is missing, build, start the bot with co
 
 E2E_ENV = WARBLER_BIN='$(CURDIR)/build/asan/warbler' WARBLER_RELEASE_BIN='$(CURDIR)/build/warbler' \
           WARBLER_MERGE='$(CURDIR)/build/asan/tests/tools/merge' WARBLER_HASTEN='$(CURDIR)/build/hasten.so' \
-          WARBLER_STRIKE='$(CURDIR)/build/strike' \
+          WARBLER_STRIKE='$(CURDIR)/build/strike' WARBLER_STARVE='$(CURDIR)/build/starve.so' \
+          WARBLER_CARELESS='$(CURDIR)/build/asan/tests/torture/careless' \
+          WARBLER_CAREFUL='$(CURDIR)/build/asan/tests/torture/careful' \
           WARBLER_ADAPTERS='$(ADAPTERS)' CC='$(CC)' CLANG='$(CLANG)'
-TEST_PROGRAMS = build/asan/warbler build/warbler $(HASTEN) $(STRIKE) $(TOOLS:%.c=build/asan/%)
+TEST_PROGRAMS = build/asan/warbler build/warbler $(HASTEN) $(STRIKE) $(STARVE) $(TOOLS:%.c=build/asan/%)
 
 test: $(asan_TESTS) $(valgrind_TESTS) $(TEST_PROGRAMS) ## install what is missing, build with sanitizers, run every test
 	@if scripts/deps fuzz 2>/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
@@ -266,9 +276,10 @@ fuzzers: $(fuzz_BINARIES)
 fuzz: $(if $(T),build/fuzz/tests/fuzz/fuzz_$(T),$(fuzz_BINARIES)) ## fuzz T=name (all without T) for SECONDS=60
 	@scripts/fuzz $(SECONDS) $(filter-out deps,$^)
 
-torture: build/asan/warbler build/warbler ## kill the daemon ROUNDS=200 times in the midst of MESSAGES=2000, as SEED= says
+torture: $(asan_TESTS) $(TEST_PROGRAMS) ## kill the daemon ROUNDS=200 times in the midst of MESSAGES=2000, as SEED= says; refuse memory, to each unit test and the daemon for SPEND=20 seconds (EVERY=1: at every place)
 	@$(E2E_ENV) KILL_ROUNDS='$(or $(ROUNDS),200)' KILL_MESSAGES='$(or $(MESSAGES),2000)' $(if $(SEED),KILL_SEED='$(SEED)') \
 	    $(PYTHON) scripts/test-run --e2e tests/e2e/test_kill.py
+	@$(E2E_ENV) $(PYTHON) tests/torture/run --spend '$(or $(SPEND),20)' --every '$(or $(EVERY),0)' --talk $(asan_TESTS)
 
 kill-anywhere: build/warbler build/strike build/hasten.so build/asan/tests/unit/test_store_faults ## kill the daemon at every system call of two conversations (EVERY=7: at some), fail the store's every operation on disk
 	@$(E2E_ENV) $(PYTHON) tests/kill/run --every '$(or $(EVERY),1)' --again '$(or $(AGAIN),200)' $(if $(SEED),--seed '$(SEED)')

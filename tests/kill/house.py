@@ -19,9 +19,26 @@ models = ( {{ name = "m"; base_url = "http://127.0.0.1:{port}/v1"; model = "gpt-
 
 @dataclass
 class Strike:
-    """One life's end: at the at-th system call; half: among those that hand over bytes, with half of them handed over."""
+    """One life's end: at the at-th system call; half: among those that hand over bytes, with half of them handed over.
+    Whatever else may befall a life has the same methods."""
     at: int
     half: bool = False
+
+    def command(self, report, options):
+        """options: of the program."""
+        at = ["-n", str(self.at)] if self.at else []
+        return [binary("WARBLER_STRIKE"), *at, *(["-h"] if self.half else []), "-f", "warbler.conf", "-o", str(report),
+                binary("WARBLER_RELEASE_BIN"), *options]
+
+    def env(self, report, env):
+        """env: what it is without."""
+        return env
+
+    def may_end(self, status, report, log):
+        return status in (0, -signal.SIGKILL)
+
+    def read(self, report):
+        return read_report(report)
 
 
 def memory_folder(otherwise=None):
@@ -87,11 +104,11 @@ class House:
         return f"http://127.0.0.1:{self.port}"
 
     def command(self, report):
-        run = [binary("WARBLER_RELEASE_BIN"), "run", "-c", "warbler.conf"]
+        """And its environment."""
+        options = ["run", "-c", "warbler.conf"]
         if self.strike is None:
-            return run
-        at = ["-n", str(self.strike.at)] if self.strike.at else []
-        return [binary("WARBLER_STRIKE"), *at, *(["-h"] if self.strike.half else []), "-f", "warbler.conf", "-o", str(report), *run]
+            return [binary("WARBLER_RELEASE_BIN"), *options], self.env
+        return self.strike.command(report, options), self.strike.env(report, self.env)
 
     async def live(self):
         """One life after the other, until somebody ends one without a strike."""
@@ -101,7 +118,8 @@ class House:
             status = await self.one_life()
             self.up.clear()
             self.ended.set()
-            assert status in ((0, -signal.SIGKILL) if self.strike else (0,)), f"ended with {status}:\n{self.logs[-1]}"
+            fine = self.strike.may_end(status, self.reports[-1], self.logs[-1]) if self.strike else status == 0
+            assert fine, f"ended with {status}:\n{self.logs[-1]}"
             if not self.strike:
                 return
             if self.between:
@@ -110,7 +128,8 @@ class House:
     async def one_life(self):
         report = self.folder / f"report-{len(self.logs)}"
         self.logs.append("")
-        self.process = await asyncio.create_subprocess_exec(*self.command(report), cwd=self.folder, env=self.env, stdin=asyncio.subprocess.DEVNULL,
+        command, env = self.command(report)
+        self.process = await asyncio.create_subprocess_exec(*command, cwd=self.folder, env=env, stdin=asyncio.subprocess.DEVNULL,
                                                             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
         async for line in self.process.stderr:
             self.logs[-1] += line.decode(errors="replace")
@@ -120,7 +139,7 @@ class House:
                 self.up.set()
         status = await self.process.wait()
         if self.strike:
-            self.reports.append(read_report(report))
+            self.reports.append(self.strike.read(report))
         return status
 
     async def last_life(self):
