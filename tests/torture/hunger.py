@@ -17,6 +17,7 @@ SANITIZER = re.compile(r"ERROR: AddressSanitizer|runtime error: |AddressSanitize
 LEAK = "ERROR: LeakSanitizer"
 TEST_FAILED = re.compile(r"^\[  (FAILED |ERROR  ) \]|Could not run test", re.M)
 HANGS = "\nit hangs\n"
+WAITS = "\nit waits in vain\n"
 NULL_USED = re.compile(r"SEGV on unknown address 0x0{9}|runtime error: .*\bnull pointer\b")
 # Of a fault's stack, what is ours: a test's own, or the program's.
 OUR_FRAME = re.compile(r"^    #\d+ \S+ in \S+ (tests/unit|plugin|adapters|config)/|^(tests/unit|plugin|adapters|config)/\S+ runtime error: ",
@@ -31,6 +32,7 @@ SANITIZERS = {
 COUNT_SECONDS = 600  # counting looks at every caller
 SECONDS_MIN = 20     # before a run that takes longer than ever hangs
 TIMES_LONGER = 10
+IDLE_SECONDS = 1     # that show whether there is anything to do
 
 
 class Verdict(enum.Enum):
@@ -39,6 +41,7 @@ class Verdict(enum.Enum):
     ABORTED = "clean aborts"
     FAILED = "clean errors"
     TEST = "faults of tests"       # which took for granted what they did not get
+    WAITS = "waits of tests"       # for what does not come any more, with nothing to do
     KNOWN = "known of libraries"
     BROKEN = "broken"
 
@@ -104,6 +107,8 @@ def judge_refused(status, output):
         return Verdict.TEST if ours and "tests/unit" in ours.groups() and NULL_USED.search(output) else Verdict.BROKEN
     if status == -signal.SIGABRT and OUT_OF_MEMORY.search(output):
         return Verdict.ABORTED
+    if output.endswith(WAITS):
+        return Verdict.WAITS
     return Verdict.UNHARMED if status == 0 else Verdict.BROKEN
 
 
@@ -140,6 +145,19 @@ class Trial:
             self.broken.append((strike, report.callers, output))
 
 
+def processor_ticks(pid):
+    """That all of its threads have used."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def is_idle(pid):
+    before = processor_ticks(pid)
+    time.sleep(IDLE_SECONDS)
+    return processor_ticks(pid) == before
+
+
 def run(command, strike, seconds, cwd):
     """(verdict, report, output) of a program's run."""
     with tempfile.NamedTemporaryFile(prefix="starve-") as file:
@@ -149,11 +167,12 @@ def run(command, strike, seconds, cwd):
             output, _ = process.communicate(timeout=seconds)
             status = process.returncode
         except BaseException as problem:
+            idle = is_idle(process.pid)
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
             if not isinstance(problem, subprocess.TimeoutExpired):
                 raise
-            output += HANGS.encode()
+            output += (WAITS if idle else HANGS).encode()
             status = -signal.SIGKILL
         output = output.decode(errors="replace")
         report = read_report(file.name)

@@ -514,8 +514,9 @@ static char *printed(void (*print)(FILE *, const struct config_adapter *), const
     char *text = NULL;
     size_t len;
     FILE *f = open_memstream(&text, &len);
+    assert_non_null(f);
     print(f, adapters);
-    fclose(f);
+    assert_int_equal(fclose(f), 0);
     return text;
 }
 
