@@ -264,8 +264,11 @@ void session_stop(struct lanying *ly)
     struct session *s = &ly->session;
     bool linked = s->link && session_online(s);
 
-    if (session_online(s))
+    if (session_online(s)) {
         chats_write_now(ly);
+        lanying_carrier(ly)->offline(ly); /* its timers must not find the link gone */
+    }
+    timer_cancel(&s->renewal);
     if (linked)
         ly_link_leave(s->link);
     else
