@@ -1,0 +1,275 @@
+"""Isolation: many conversations at once, each with a secret word of its own, and
+whoever comes across a word of another one tells.
+
+Private conversations and rooms of the web chat, programs, and people of two
+Lanying accounts, with three bots: one that has summaries, pins, presets and its
+people's prompts; one that answers what piled up at once; one that remembers
+answers. Some of what is said has no word at all, and is the same everywhere, so
+that only what belongs to the conversation can tell its answers apart. People
+come and go; more conversations than the daemon keeps in memory; from time to
+time it is stopped or killed.
+"""
+import asyncio
+import random
+
+from .house import House
+from .model import SLOW, Model
+from .people import AppUser, Caller, Floor, Visitor
+from .words import Secrets
+
+SESSION_STEPS = (3, 12)      # of one speaker, before leaving
+CONVERSATION_MESSAGES = 40   # on average, over all sessions
+APP_SHARE = 50               # one of so many conversations is in the cloud
+SPEAKERS = 3                 # in a room
+COMMON = [f"What about {thing}?" for thing in ("time", "rain", "bread", "the sea", "two and two", "Tuesday")]
+PRIVATE, ROOM, MERGE, MEMO, CALLER, APP, APP_GROUP = "private", "room", "merge", "memo", "caller", "app", "app group"
+KINDS = (PRIVATE,) * 8 + (ROOM,) * 5 + (MERGE,) * 2 + (MEMO,) * 3 + (CALLER,)
+
+
+def settings(model, accounts):
+    return f"""
+data_dir = "data";
+listen = {{ address = "127.0.0.1"; port = PORT; }};
+log = {{ level = "debug"; }};
+models = ( {{ name = "m"; base_url = "{model}"; model = "large"; send_name = true; }},
+           {{ name = "n"; base_url = "{model}"; model = "other"; }},
+           {{ name = "s"; base_url = "{model}"; model = "small"; }} );
+bots = ( {{ name = "bo"; model = "m"; summary_model = "s"; history_messages = 6; trigger = ( "direct", "mention", "reply" );
+           context = true; admins = ( "*" ); system_prompt = "You are {{bot}} in {{channel}}.";
+           presets = ( {{ name = "poet"; system_prompt = "You rhyme in {{channel}}."; }} ); }},
+         {{ name = "all"; model = "m"; summary_model = "s"; history_messages = 4; queue = "merge"; trigger = ( "always" ); }},
+         {{ name = "memo"; model = "m"; trigger = ( "always", "direct" ); names = false; answer_cache = {{ ttl = "1h"; }}; }} );
+accounts = ( {{ name = "web"; adapter = "webchat"; messages_per_minute = 0; open_rooms = true; demo = true;
+               max_connections = 0; max_connections_per_address = 0; }}{accounts} );
+channels = ( {{ match = "web:merge*"; bot = "all"; }}, {{ match = "web:memo*"; bot = "memo"; }},
+             {{ match = "web:*"; bot = "bo"; }}, {{ match = "lya:*"; bot = "bo"; }}, {{ match = "lyb:*"; bot = "memo"; }} );
+"""
+
+
+class Conversation:
+    """In several sessions."""
+
+    def __init__(self, town, kind, dice):
+        self.town, self.kind, self.dice = town, kind, dice
+        self.number = town.secrets.new()
+        self.word = town.secrets.word(self.number)
+        self.left = dice.randint(CONVERSATION_MESSAGES // 2, CONVERSATION_MESSAGES * 3 // 2)
+        self.visitors = []
+
+    def hear(self, text):
+        self.town.secrets.look("reply", text, self.number)
+
+    async def session(self):
+        steps = min(self.left, self.dice.randint(*SESSION_STEPS))
+        before = self.town.house.said
+        await self.talk(steps)
+        self.left -= max(1, steps)
+        return self.town.house.said - before
+
+    # --- web chat ---
+    async def talk(self, steps):
+        speakers = self.visitors or self.invite()
+        self.visitors = speakers
+        share, rest = divmod(steps, len(speakers))
+        try:
+            await asyncio.gather(*(self.speak(v, share + (i < rest)) for i, v in enumerate(speakers)))
+        finally:
+            for visitor in speakers:
+                await visitor.leave()
+
+    def invite(self):
+        house = self.town.house
+        if self.kind == PRIVATE:
+            return [Visitor(house, self.hear, name=f"Ann {self.word}")]
+        n, floor = 1 if self.kind == MEMO else SPEAKERS, Floor()
+        visitors = [Visitor(house, self.hear, floor=floor, name=f"S{i} {self.word}", room=f"{self.kind}-{self.word}") for i in range(n)]
+        acquainted = self.town.some_visitor()
+        if acquainted:  # the same person, elsewhere
+            visitors[0].chat.visitor = acquainted
+        return visitors
+
+    async def speak(self, visitor, steps):
+        for _ in range(steps):
+            step = self.dice.choices(self.STEPS, self.WEIGHTS)[0]
+            await step(self, visitor)
+
+    @property
+    def call(self):
+        return "@bo " if self.kind == ROOM else ""
+
+    def text(self):
+        return f"{self.call}I say {self.word}, and no more."
+
+    async def say(self, visitor):
+        await visitor.ask(self.text(), mark=self.kind != MEMO)
+
+    async def say_what_all_say(self, visitor):
+        await visitor.ask(self.call + self.dice.choice(COMMON))
+
+    async def say_much(self, visitor):
+        await asyncio.gather(*(visitor.ask(self.text()) for _ in range(3)))
+
+    async def quote(self, visitor):
+        more = {"reply_to": visitor.last_answer} if visitor.last_answer else {}
+        await visitor.ask(self.text(), **more)
+
+    async def gossip(self, visitor):
+        if self.kind == ROOM:
+            await visitor.overhear(f"Only among us: {self.word}.")
+        else:
+            await self.say(visitor)
+
+    async def command(self, visitor):
+        command = self.dice.choice(("/pin {}", "/pin", "/pin {}", "/reset", "/reset", "/retry", "/retry", "/status", "/help", "/poet",
+                                    "/default", "/prompt Mind {}.", "/prompt", "/prompt default", "/model n", "/model m",
+                                    "/pin for {} alone"))
+        await visitor.ask(command.format(self.word))
+
+    async def afresh(self, visitor):
+        """What all say, in a conversation without a history: the case for the cache."""
+        await visitor.ask("/reset")
+        await self.say_what_all_say(visitor)
+
+    async def stop(self, visitor):
+        asked = asyncio.ensure_future(visitor.ask(f"{self.text()} {SLOW}"))
+        await visitor.ask("/stop")
+        await asyncio.sleep(self.dice.random() / 10)
+        if not asked.done():
+            await visitor.ask("/stop")
+        await asked
+
+    async def cut(self, visitor):
+        """In the midst of an answer."""
+        asked = asyncio.ensure_future(visitor.ask(self.text()))
+        await asyncio.sleep(self.dice.random() / 50)
+        await visitor.hang_up()
+        await asked
+
+    STEPS = (say, say_what_all_say, say_much, quote, gossip, command, afresh, stop, cut)
+    WEIGHTS = (44, 10, 8, 8, 6, 12, 5, 1, 3)
+
+
+class Program(Conversation):
+    """Over POST /chat."""
+
+    async def talk(self, steps):
+        self.visitors = self.visitors or [Caller(self.town.house, self.hear)]
+        caller, = self.visitors
+        try:
+            for _ in range(steps):
+                await caller.ask(self.dice.choice((self.text(), self.text(), COMMON[0], f"/pin {self.word}", "/reset")))
+        finally:
+            await caller.leave()
+
+
+class App(Conversation):
+    """In the cloud: somebody with one of the two accounts, or a group of people with one."""
+
+    def __init__(self, town, kind, dice):
+        super().__init__(town, kind, dice)
+        cloud, house = town.house.cloud, town.house
+        self.bot = house.bots[dice.choice(house.accounts)]
+        people = [town.some_person() for _ in range(SPEAKERS if kind == APP_GROUP else 1)]
+        self.group = cloud.world.add_group(f"G {self.word}", *(p.user for p in people), self.bot) if kind == APP_GROUP else None
+        self.visitors = [AppUser(house, person, self.bot, self.group) for person in people]
+
+    async def talk(self, steps):
+        share, rest = divmod(steps, len(self.visitors))
+        await asyncio.gather(*(self.speak(v, share + (i < rest)) for i, v in enumerate(self.visitors)))
+
+    async def speak(self, visitor, steps):
+        call = f"@{self.bot.name} " if self.group else ""
+        for _ in range(steps):
+            text = self.dice.choice((self.text(), self.text(), COMMON[0], f"/pin {self.word}", "/pin" if self.group else "/reset"))
+            mid = await visitor.ask(call + text)
+            if self.dice.random() < 0.2:
+                await visitor.edit(mid, f"{call}Rather {self.word}.")
+
+    def look(self):
+        """At everything that the cloud holds of it."""
+        for visitor in self.visitors:
+            visitor.check()
+            for message in visitor.view().messages.values() if visitor.view() else ():
+                for stage in message.stages:
+                    self.hear(str(stage))
+
+
+class Town:
+    """All conversations, those at work now and those that rest."""
+
+    def __init__(self, house, secrets, dice, messages, crowd):
+        self.house, self.secrets, self.dice = house, secrets, dice
+        self.messages, self.crowd = messages, crowd
+        self.resting = []
+        self.all = []
+        self.persons = []
+
+    def some_visitor(self):
+        """The secret of somebody who has a private conversation; or None."""
+        known = [v.chat.visitor for c in self.all[-50:] if c.kind == PRIVATE for v in c.visitors if v.chat.visitor]
+        return self.dice.choice(known) if known and self.dice.random() < 0.3 else None
+
+    def some_person(self):
+        """People of the cloud; each has one conversation with each bot, so nobody is asked twice."""
+        self.persons.append(self.house.cloud.person(f"p{len(self.persons)}"))
+        return self.persons[-1]
+
+    def kind(self):
+        if self.house.accounts and self.dice.randrange(APP_SHARE) == 0:
+            return self.dice.choice((APP, APP_GROUP))
+        return self.dice.choice(KINDS)
+
+    def conversation(self):
+        """A new one, or one that goes on."""
+        if self.resting and self.dice.random() < 0.7:
+            return self.resting.pop(self.dice.randrange(len(self.resting)))
+        kind = self.kind()
+        made = {CALLER: Program, APP: App, APP_GROUP: App}.get(kind, Conversation)(self, kind, random.Random(self.dice.random()))
+        self.all.append(made)
+        return made
+
+    async def work(self):
+        while self.house.said < self.messages:
+            conversation = self.conversation()
+            await conversation.session()
+            if conversation.left > 0:
+                self.resting.append(conversation)
+
+    async def disturb(self, restarts, show):
+        for i in range(restarts):
+            while self.house.said < self.messages * (i + 1) // (restarts + 1):
+                await asyncio.sleep(0.2)
+            await self.house.restart(in_good_order=i % 2 == 0)
+            show(f"{self.house.said:,} messages, {len(self.all):,} conversations, {self.secrets.crossings} crossings")
+
+    async def live(self, restarts, show):
+        await asyncio.gather(self.disturb(restarts, show), *(self.work() for _ in range(self.crowd)))
+
+
+class Outcome:
+    def __init__(self, town):
+        self.secrets, self.house, self.conversations = town.secrets, town.house, len(town.all)
+
+    def problems(self):
+        """What is wrong: of isolation, of what people saw, or of the search itself."""
+        found = [f"{self.secrets.crossings} crossings"] if self.secrets.crossings else []
+        found += [f"no word was seen in any {place}" for place in self.secrets.blind()]
+        return found + self.house.problems
+
+
+async def run(folder, messages, seed, restarts=8, crowd=80, model=Model, release=False, show=print):
+    """Returns the Outcome; the words were looked for everywhere."""
+    dice = random.Random(seed)
+    secrets = Secrets(dice)
+    async with model(secrets.look_at_request) as server, House(folder, server, settings, release) as house:
+        town = Town(house, secrets, dice, messages, crowd)
+        await house.start()
+        await town.live(restarts, show)
+        await house.stop()
+        for conversation in town.all:
+            if isinstance(conversation, App):
+                conversation.look()
+        house.look_at_journal()
+        secrets.look_at_store(house.store)
+        secrets.look_at_log(house.daemon.log)
+        return Outcome(town)
