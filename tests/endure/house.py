@@ -73,6 +73,10 @@ class House:
         self.restarts += 1
         await self.start()
 
+    def cloud_connections(self):
+        """Of the daemon, to the fake cloud."""
+        return sum(not session.closed for session in self.cloud.sessions)
+
     async def reload(self, **more):
         self.configure(**more)
         await asyncio.to_thread(self.daemon.reload)

@@ -21,6 +21,7 @@ SESSION_STEPS = (3, 12)      # of one speaker, before leaving
 CONVERSATION_MESSAGES = 40   # on average, over all sessions
 APP_SHARE = 50               # one of so many conversations is in the cloud
 SPEAKERS = 3                 # in a room
+LOOK_SECONDS = 0.2
 COMMON = [f"What about {thing}?" for thing in ("time", "rain", "bread", "the sea", "two and two", "Tuesday")]
 PRIVATE, ROOM, MERGE, MEMO, CALLER, APP, APP_GROUP = "private", "room", "merge", "memo", "caller", "app", "app group"
 KINDS = (PRIVATE,) * 8 + (ROOM,) * 5 + (MERGE,) * 2 + (MEMO,) * 3 + (CALLER,)
@@ -61,10 +62,8 @@ class Conversation:
 
     async def session(self):
         steps = min(self.left, self.dice.randint(*SESSION_STEPS))
-        before = self.town.house.said
+        self.left -= steps
         await self.talk(steps)
-        self.left -= max(1, steps)
-        return self.town.house.said - before
 
     # --- web chat ---
     async def talk(self, steps):
@@ -80,9 +79,9 @@ class Conversation:
     def invite(self):
         house = self.town.house
         if self.kind == PRIVATE:
-            return [Visitor(house, self.hear, name=f"Ann {self.word}")]
+            return [Visitor(house, self.hear, self.town.way(), name=f"Ann {self.word}")]
         n, floor = 1 if self.kind == MEMO else SPEAKERS, Floor()
-        visitors = [Visitor(house, self.hear, floor=floor, name=f"S{i} {self.word}", room=f"{self.kind}-{self.word}") for i in range(n)]
+        visitors = [Visitor(house, self.hear, self.town.way(), floor, name=f"S{i} {self.word}", room=f"{self.kind}-{self.word}") for i in range(n)]
         acquainted = self.town.some_visitor()
         if acquainted:  # the same person, elsewhere
             visitors[0].chat.visitor = acquainted
@@ -197,12 +196,15 @@ class App(Conversation):
 class Town:
     """All conversations, those at work now and those that rest."""
 
-    def __init__(self, house, secrets, dice, messages, crowd):
+    def __init__(self, house, secrets, dice):
         self.house, self.secrets, self.dice = house, secrets, dice
-        self.messages, self.crowd = messages, crowd
         self.resting = []
         self.all = []
         self.persons = []
+
+    def way(self):
+        """A function: where the web chat is reached; None: at the daemon."""
+        return None
 
     def some_visitor(self):
         """The secret of somebody who has a private conversation; or None."""
@@ -228,22 +230,29 @@ class Town:
         self.all.append(made)
         return made
 
-    async def work(self):
-        while self.house.said < self.messages:
+    async def work(self, goes_on):
+        while goes_on():
             conversation = self.conversation()
             await conversation.session()
             if conversation.left > 0:
                 self.resting.append(conversation)
 
-    async def disturb(self, restarts, show):
-        for i in range(restarts):
-            while self.house.said < self.messages * (i + 1) // (restarts + 1):
-                await asyncio.sleep(0.2)
-            await self.house.restart(in_good_order=i % 2 == 0)
-            show(f"{self.house.said:,} messages, {len(self.all):,} conversations, {self.secrets.crossings} crossings")
+    def look(self):
+        """When everybody has left and the daemon has stopped."""
+        for conversation in self.all:
+            if isinstance(conversation, App):
+                conversation.look()
+        self.secrets.look_at_store(self.house.store)
+        self.secrets.look_at_log(self.house.daemon.log)
 
-    async def live(self, restarts, show):
-        await asyncio.gather(self.disturb(restarts, show), *(self.work() for _ in range(self.crowd)))
+
+async def disturb(town, messages, restarts, show):
+    house = town.house
+    for i in range(restarts):
+        while house.said < messages * (i + 1) // (restarts + 1):
+            await asyncio.sleep(LOOK_SECONDS)
+        await house.restart(in_good_order=i % 2 == 0)
+        show(f"{house.said:,} messages, {len(town.all):,} conversations, {town.secrets.crossings} crossings")
 
 
 class Outcome:
@@ -262,14 +271,11 @@ async def run(folder, messages, seed, restarts=8, crowd=80, model=Model, release
     dice = random.Random(seed)
     secrets = Secrets(dice)
     async with model(secrets.look_at_request) as server, House(folder, server, settings, release) as house:
-        town = Town(house, secrets, dice, messages, crowd)
+        town = Town(house, secrets, dice)
         await house.start()
-        await town.live(restarts, show)
+        await asyncio.gather(disturb(town, messages, restarts, show),
+                             *(town.work(lambda: house.said < messages) for _ in range(crowd)))
         await house.stop()
-        for conversation in town.all:
-            if isinstance(conversation, App):
-                conversation.look()
         house.look_at_journal()
-        secrets.look_at_store(house.store)
-        secrets.look_at_log(house.daemon.log)
+        town.look()
         return Outcome(town)
