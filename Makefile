@@ -47,7 +47,7 @@ TESTS     := $(wildcard tests/unit/test_*.c)
 SUPPORT   := $(filter-out $(TESTS),$(wildcard tests/unit/*.c))
 FUZZERS   := $(wildcard tests/fuzz/fuzz_*.c)
 TOOLS     := $(wildcard tests/tools/*.c tests/torture/care*.c)
-E2E       := $(wildcard tests/build tests/e2e tests/conform tests/kill tests/torture)
+E2E       := $(wildcard tests/build tests/e2e tests/conform tests/kill tests/torture tests/endure)
 
 # --- flags -----------------------------------------------------------------
 
@@ -98,7 +98,7 @@ LDFLAGS_coverage = --coverage
 # --- what a machine needs --------------------------------------------------
 
 INSTALLING := $(if $(filter-out 0,$(NO_INSTALL)),,$(filter run test lint deps,$(MAKECMDGOALS)))
-DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check soak tsan coverage torture kill-anywhere conform bench guard,$(MAKECMDGOALS)),test)
+DEPS       := build $(filter run lint fuzz,$(MAKECMDGOALS)) $(if $(filter test check long soak isolation tsan coverage torture kill-anywhere conform bench guard,$(MAKECMDGOALS)),test)
 
 # Everything that is compiled waits for this.
 deps:
@@ -234,7 +234,7 @@ build/bench/floor build/bench/load build/bench/speaker:
 
 # --- targets ---------------------------------------------------------------
 
-.PHONY: all run test check soak tsan coverage lint analyze fuzz torture kill-anywhere conform bench guard install uninstall deb clean help deps fuzzers FORCE
+.PHONY: all run test check long soak isolation tsan coverage lint analyze fuzz torture kill-anywhere conform bench guard install uninstall deb clean help deps fuzzers FORCE
 
 all: build/warbler ## the program: build/warbler
 
@@ -259,7 +259,7 @@ test: $(asan_TESTS) $(valgrind_TESTS) $(TEST_PROGRAMS) ## install what is missin
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --unit $(asan_TESTS) --valgrind $(valgrind_TESTS) --fuzz $(fuzz_BINARIES) \
 	    --e2e $(E2E)
 
-soak: $(TEST_PROGRAMS) ## the long ones of the end-to-end tests, about half an hour
+long: $(TEST_PROGRAMS) ## the long ones of the end-to-end tests, about half an hour
 	@$(E2E_ENV) $(PYTHON) scripts/test-run --e2e $(E2E) --long
 
 check: $(asan_TESTS) $(TEST_PROGRAMS) ## the fast tests, under a minute
@@ -297,6 +297,12 @@ coverage: $(coverage_TESTS) build/coverage/warbler $(TEST_PROGRAMS) ## the lines
 	@find build/coverage -name '*.gcda' -delete
 	@$(E2E_ENV) WARBLER_BIN='$(CURDIR)/build/coverage/warbler' $(PYTHON) scripts/test-run --unit $(coverage_TESTS) --e2e $(E2E); \
 	    status=$$?; $(PYTHON) scripts/coverage $(if $(LINES),--lines) build/coverage && exit $$status
+
+soak: build/warbler ## mixed traffic with faults for MINUTES=5 (every night: 60), as SEED= says: nothing grows, nobody waits for ever
+	@$(E2E_ENV) $(PYTHON) tests/endure/run soak --minutes '$(or $(MINUTES),5)' $(if $(SEED),--seed '$(SEED)')
+
+isolation: build/warbler ## look for the secret words of each conversation in every other one, over MESSAGES=100000, as SEED= says
+	@$(E2E_ENV) $(PYTHON) tests/endure/run isolation --messages '$(or $(MESSAGES),100000)' $(if $(SEED),--seed '$(SEED)')
 
 conform: $(TEST_PROGRAMS) ## ask every adapter for what they all owe, and print the table; WRITE=1: into README.md too
 	@$(E2E_ENV) $(PYTHON) tests/conform/run $(if $(WRITE),--write)

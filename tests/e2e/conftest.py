@@ -20,7 +20,7 @@ STOP_SECONDS = 30
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out by `make check`")
     config.addinivalue_line("markers", "alone: measures how long something takes; nothing else runs meanwhile")
-    config.addinivalue_line("markers", "long: the same at full length, which only `make soak` runs")
+    config.addinivalue_line("markers", "long: the same at full length, which only `make long` runs")
 
 
 def binary(name="WARBLER_BIN"):

@@ -10,8 +10,12 @@
   gauge.py     memory and descriptors
   test_*.py    small versions of both, and that they can fail
 """
+import os
 import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
+
+# That the program was built with; without Lanying's, nobody is in the cloud.
+ADAPTERS = os.environ.get("WARBLER_ADAPTERS", "webchat lanying").split()

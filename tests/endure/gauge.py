@@ -23,15 +23,16 @@ def descriptors(pid):
 
 def medians(samples):
     """Of each fifth."""
+    assert len(samples) >= SAMPLES_MIN, f"{len(samples)} samples say nothing"
     size = len(samples) / FIFTHS
     return [statistics.median(samples[int(i * size):int((i + 1) * size)]) for i in range(FIFTHS)]
 
 
 def growth(samples):
-    assert len(samples) >= SAMPLES_MIN, f"{len(samples)} samples say nothing"
     fifths = medians(samples)
     return fifths[-1] / fifths[1] - 1
 
 
 def is_flat(samples):
-    return growth(samples) <= GROWTH_MAX
+    fifths = medians(samples)
+    return fifths[-1] <= fifths[1] * (1 + GROWTH_MAX)

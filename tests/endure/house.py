@@ -8,9 +8,11 @@ import tempfile
 from conftest import Daemon
 from lanying.server import Server
 
+from . import ADAPTERS
+
 APP_ID = "kazbcbeqgmjl"
 PASSWORD = "long-secret-of-the-bot-0123"
-CLOUD_ACCOUNTS = ("lya", "lyb")
+CLOUD_ACCOUNTS = ("lya", "lyb") if "lanying" in ADAPTERS else ()
 PERSON = 1                                                   # enum store_kind
 PENDING, ANSWERED, NOTICED, WITHDRAWN = 0, 1, 2, 5           # enum store_outcome
 ADDRESSED = 1                                                # STORE_ADDRESSED
@@ -28,9 +30,9 @@ class Bot(Daemon):
 class House:
     """settings: of models, bots and channels, and `cloud` for the accounts there. An async context manager."""
 
-    def __init__(self, folder, model, settings, release=False, accounts=CLOUD_ACCOUNTS):
+    def __init__(self, folder, model, settings, release=False):
         self.folder = pathlib.Path(folder)
-        self.model, self.settings, self.accounts = model, settings, accounts
+        self.model, self.settings, self.accounts = model, settings, CLOUD_ACCOUNTS
         self.release = release
         self.daemon = self.cloud = None
         self.bots = {}        # account -> who it is in the cloud

@@ -119,6 +119,9 @@ class Conversation:
             await self.say(visitor)
 
     async def command(self, visitor):
+        if self.kind == MEMO:
+            await self.afresh(visitor)
+            return
         command = self.dice.choice(("/pin {}", "/pin", "/pin {}", "/reset", "/reset", "/retry", "/retry", "/status", "/help", "/poet",
                                     "/default", "/prompt Mind {}.", "/prompt", "/prompt default", "/model n", "/model m",
                                     "/pin for {} alone"))
@@ -144,8 +147,15 @@ class Conversation:
         await visitor.hang_up()
         await asked
 
-    STEPS = (say, say_what_all_say, say_much, quote, gossip, command, afresh, stop, cut)
-    WEIGHTS = (44, 10, 8, 8, 6, 12, 5, 1, 3)
+    async def look_back(self, visitor):
+        """From another window, where all that was said comes again."""
+        room = {"room": visitor.chat.hello["room"]} if "room" in visitor.chat.hello else {}
+        window = Visitor(self.town.house, self.hear, self.town.way(), visitor.floor, visitor=visitor.chat.visitor, **room)
+        await window.ask("/status")
+        await window.leave()
+
+    STEPS = (say, say_what_all_say, say_much, quote, gossip, command, afresh, stop, cut, look_back)
+    WEIGHTS = (44, 10, 8, 8, 6, 12, 5, 1, 3, 2)
 
 
 class Program(Conversation):
@@ -256,21 +266,29 @@ async def disturb(town, messages, restarts, show):
 
 
 class Outcome:
-    def __init__(self, town):
+    def __init__(self, town, model):
         self.secrets, self.house, self.conversations = town.secrets, town.house, len(town.all)
+        # What the words have to get past, or the search proves nothing of it.
+        log = self.house.daemon.log.read_text(errors="replace")
+        self.ways = {"summaries": model.asked_by["small"], "answers from the cache": log.count("answered from the cache"),
+                     "requests to the other model": model.asked_by["other"], "starts": self.house.restarts + 1}
 
     def problems(self):
         """What is wrong: of isolation, of what people saw, or of the search itself."""
         found = [f"{self.secrets.crossings} crossings"] if self.secrets.crossings else []
         found += [f"no word was seen in any {place}" for place in self.secrets.blind()]
+        found += [f"no {what}" for what, n in self.ways.items() if not n]
         return found + self.house.problems
+
+    def table(self):
+        return "\n".join([self.secrets.table(), ", ".join(f"{n:,} {what}" for what, n in self.ways.items())])
 
 
 async def run(folder, messages, seed, restarts=8, crowd=80, model=Model, release=False, show=print):
     """Returns the Outcome; the words were looked for everywhere."""
     dice = random.Random(seed)
     secrets = Secrets(dice)
-    async with model(secrets.look_at_request) as server, House(folder, server, settings, release) as house:
+    async with model(lambda text: secrets.look("request", text)) as server, House(folder, server, settings, release) as house:
         town = Town(house, secrets, dice)
         await house.start()
         await asyncio.gather(disturb(town, messages, restarts, show),
@@ -278,4 +296,4 @@ async def run(folder, messages, seed, restarts=8, crowd=80, model=Model, release
         await house.stop()
         house.look_at_journal()
         town.look()
-        return Outcome(town)
+        return Outcome(town, server)

@@ -3,6 +3,7 @@ request, and the mark (#…) of the question. So whatever gets into a request of
 another conversation also gets into an answer there. Fast, because it answers
 a hundred thousand questions beside those who ask them."""
 import asyncio
+import collections
 import json
 import re
 
@@ -73,8 +74,8 @@ class Connection(asyncio.Protocol):
     def serve(self, text):
         model = self.model
         request = json.loads(text)
-        # As people would read it: the words are the same, whatever is escaped.
         model.hear(text)
+        model.asked_by[request["model"]] += 1
         pieces = model.answer(text, request["messages"])
         fault = model.fault()
         slow = SLOW in request["messages"][-1]["content"]
@@ -122,6 +123,7 @@ class Model:
         self.port = 0
         self.connections = set()
         self.asked = 0
+        self.asked_by = collections.Counter()  # by the model's name
         self.faults = dict.fromkeys(FAULTS, 0)
 
     async def __aenter__(self):

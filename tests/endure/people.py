@@ -247,9 +247,8 @@ class AppUser:
 
     def __init__(self, house, person, bot, to=None):
         self.house, self.person, self.bot, self.to = house, person, bot, to or bot
-        self.key = house.next_key()
         self.seen = (0, None)
-        self.n = 0
+        self.edits = collections.Counter()  # by the id of what was edited
 
     def view(self):
         log = self.person.user.logs.get(self.to.gid if hasattr(self.to, "gid") else self.to.uid, ())
@@ -273,6 +272,7 @@ class AppUser:
     async def edit(self, mid, text):
         """An edit that overtakes a connection's end is lost (ARCHITECTURE.md), so nothing is waited for."""
         self.house.said += 1
+        self.edits[mid] += 1
         self.person.replace(mid, self.to, text)
         self.house.answered += 1
 
@@ -285,9 +285,9 @@ class AppUser:
             self.house.note(f"no answer within {STUCK_SECONDS} s to {what}")
 
     def check(self):
-        """No question has two answers."""
+        """No question has two answers; but an edit, which gets another answer in place of the first, may end in a notice beside it."""
         view = self.view()
         counts = collections.Counter(seen.answers for seen in view.of(self.bot)) if view else {}
         for mid, n in counts.items():
-            if n > 1:
+            if n > 1 + self.edits[mid]:
                 self.house.note(f"{n} answers to {mid}")

@@ -4,10 +4,9 @@ Each conversation has one, that no other text has by chance; whatever is said
 there has it in it. Places are looked at as they come to light:
 
   reply    what a person is sent: it may have the words of that person's conversation alone
-  request  what a model is sent: words of one conversation, and of the one whose
-           channel it names, if it names one
-  store    a row: the same; and a channel's rows all have the words of one conversation,
-           which are in no other channel
+  request  what a model is sent: words of one conversation; whose it was, the answer tells
+  store    a row: words of one conversation; a channel's rows all of the same one, which
+           are in no other channel
   log      a line: words of the conversation whose channel it names; if it names none, no words
 """
 import contextlib
@@ -80,13 +79,6 @@ class Secrets:
             return
         if self.channels.setdefault(channel, number) != number or self.homes.setdefault(number, channel) != channel:
             self.crossed(place, f"{channel} is {self.channels.get(channel)}, {self.homes.get(number)}: {text}")
-
-    def look_at_request(self, text):
-        channel = CHANNEL.search(text)
-        if channel:
-            self.look_in_channel("request", text, channel[0].rstrip("."))
-        else:
-            self.look("request", text)
 
     def look_at_log(self, path):
         """When all channels are known."""
