@@ -1,8 +1,9 @@
-"""How much a process holds, over time.
+"""How much a process holds, over time; from Linux's /proc.
 
-Memory is flat if the median of the last fifth of the samples is at most GROWTH_MAX
-over the median of the second fifth. The first fifth does not count: what has a
-bound (conversations in memory, SQLite's pages) may still be on its way there."""
+Memory is flat if the median of the last fifth of the samples is at most
+GROWTH_MAX over the median of the second fifth. The first fifth does not count:
+what has a bound (conversations in memory, SQLite's pages) may still be on its
+way there."""
 import os
 import re
 import statistics

@@ -1,7 +1,6 @@
 """The daemon with its model and its platforms, and what all who talk with it count together."""
 import asyncio
 import pathlib
-import shutil
 import sqlite3
 import tempfile
 
@@ -75,10 +74,6 @@ class House:
         self.restarts += 1
         await self.start()
 
-    def cloud_connections(self):
-        """Of the daemon, to the fake cloud."""
-        return sum(not session.closed for session in self.cloud.sessions)
-
     async def reload(self, **more):
         self.configure(**more)
         await asyncio.to_thread(self.daemon.reload)
@@ -98,7 +93,7 @@ class House:
 
     @property
     def store(self):
-        return self.daemon.data / "warbler.db"
+        return self.folder / "data/warbler.db"
 
     # --- for those who talk ---
     def next_key(self):
@@ -119,6 +114,10 @@ class House:
                                                    f" outcome NOT IN ({ANSWERED}, {NOTICED}, {WITHDRAWN})")}
         for name in unanswered - set(self.silenced):
             self.note(f"{name} has no answer in the journal")
+        for name, in self.query(f"SELECT id FROM message AS asked WHERE kind = {PERSON} AND flags & {ADDRESSED} AND outcome IN ({ANSWERED},"
+                                f" {NOTICED}) AND NOT EXISTS (SELECT 1 FROM message WHERE channel = asked.channel AND"
+                                f" seq = asked.answer AND kind <> {PERSON})"):
+            self.note(f"the answer to {name} is lost")
         twice = self.query(f"SELECT channel, turn, count(*) FROM message WHERE kind <> {PERSON} GROUP BY channel, turn HAVING count(*) > 1")
         for row in twice:
             self.note(f"two answers in the journal: {row}")
@@ -131,11 +130,7 @@ class House:
             db.close()
 
 
-def folder():
-    """Where commits are fast, if there is such a place."""
+def folder(in_memory):
+    """in_memory: where commits are fast, if there is such a place."""
     memory = pathlib.Path("/dev/shm")
-    return pathlib.Path(tempfile.mkdtemp(prefix="warbler-endure-", dir=memory if memory.is_dir() else None))
-
-
-def remove(path):
-    shutil.rmtree(path)
+    return pathlib.Path(tempfile.mkdtemp(prefix="warbler-endure-", dir=memory if in_memory and memory.is_dir() else None))

@@ -151,7 +151,7 @@ class Model:
 
 class Mixing(Model):
     """One that now and then gives what it read in another request: the proof that such a thing is seen."""
-    EVERY = 50
+    EVERY = 20
 
     def __init__(self, *args, **more):
         super().__init__(*args, **more)

@@ -18,7 +18,7 @@ from . import gauge
 from .house import House
 from .isolation import APP, APP_GROUP, KINDS, Town
 from .model import Model
-from .people import Visitor
+from .people import STUCK_SECONDS, Visitor
 from .words import Secrets
 
 CROWD = 40                   # who talk at the same time, beside the cloud's
@@ -29,6 +29,7 @@ WARM_MESSAGES = 4            # with their answers more than a history has
 WARM_TEXT = "and so on " * 40
 FAULT_SHARE = 0.04           # of the model's answers
 SAMPLE_SECONDS = 0.5
+STEADY_SAMPLES = 4           # of the descriptors, all the same
 TROUBLE_SECONDS = (0.3, 1.5) # between two troubles of the network, and as long as one lasts
 RELOAD_SECONDS = 5
 SHOW_SECONDS = 30
@@ -124,13 +125,13 @@ class Trouble:
 
 
 class Soak:
-    def __init__(self, house, model, dice, show):
+    def __init__(self, house, model, cloud, dice, show):
         self.house, self.model, self.dice, self.show = house, model, dice, show
         self.secrets = Secrets(dice)
-        self.samples = []     # kB
+        self.cloud = cloud     # the way there, a Proxy
+        self.samples = []      # kB
         self.descriptors = []  # when all was quiet: before and after
         self.troubles = []
-        self.seconds = 0.0
         self.rows = []
         self.warm_messages = 0
 
@@ -157,16 +158,17 @@ class Soak:
 
     def own_descriptors(self):
         """Without the connections that are kept to the model and to the cloud, of which there may be more or fewer."""
-        return gauge.descriptors(self.pid) - len(self.model.connections) - self.house.cloud_connections()
+        return gauge.descriptors(self.pid) - len(self.model.connections) - len(self.cloud.live())
 
     async def rest(self):
-        """Nobody is there any more: notes the descriptors, as soon as they are as few as before."""
+        """Nobody is there any more: notes the descriptors when they change no more, and are as few as before if that comes."""
         end = time.monotonic() + CLOSING_SECONDS
-        while self.descriptors and self.own_descriptors() > self.descriptors[0] and time.monotonic() < end:
+        counts = []
+        while len(set(counts[-STEADY_SAMPLES:])) != 1 or len(counts) < STEADY_SAMPLES or \
+                self.descriptors and counts[-1] > self.descriptors[0] and time.monotonic() < end:
             await asyncio.sleep(SAMPLE_SECONDS)
-        if not self.descriptors:
-            await asyncio.sleep(2 * SAMPLE_SECONDS)
-        self.descriptors.append(self.own_descriptors())
+            counts.append(self.own_descriptors())
+        self.descriptors.append(counts[-1])
 
     # --- the measured while ---
     async def sample(self, goes_on):
@@ -223,7 +225,7 @@ class Soak:
         self.row("messages", f"{house.said - self.warm_messages:,}", "", house.said > self.warm_messages)
         self.row("answered by a notice", f"{house.noticed:,}")
         self.row("not answered, as asked for", f"{len(house.silenced):,}")
-        self.row("stuck, twice, wrong or lost", f"{len(house.problems)}", "0", not house.problems)
+        self.row(f"stuck ({STUCK_SECONDS} s), twice, lost, wrong", f"{len(house.problems)}", "0", not house.problems)
         self.row("words of other conversations", f"{self.secrets.crossings}", "0", not self.secrets.crossings)
         self.row("errors in the log", f"{len(errors)}", "0", not errors)
         self.row("read again (SIGHUP)", f"{house.reloads}", "some", house.reloads > 0)
@@ -244,7 +246,7 @@ class Outcome:
         self.rows, self.details = rows, details
 
     def table(self):
-        return "\n".join(f"{what:<32}{value:<40} {limit:<22}{'' if good else 'FAILED'}".rstrip() for what, value, limit, good in self.rows)
+        return "\n".join(f"{what:<34}{value:<40} {limit:<22}{'' if good else 'FAILED'}".rstrip() for what, value, limit, good in self.rows)
 
     def problems(self):
         failed = [f"{what}: {value}" for what, value, _, good in self.rows if not good]
@@ -256,7 +258,7 @@ async def run(folder, seconds, seed, crowd=CROWD, warm=WARM_CONVERSATIONS, memor
     async with Model(dice=dice) as model, House(folder, model, settings, release) as house, \
             Proxy(lambda: house.daemon.port) as web, Proxy(lambda: house.cloud.ports[0]) as cloud:
         house.cloud_port = lambda: cloud.port
-        soak = Soak(house, model, dice, show)
+        soak = Soak(house, model, cloud, dice, show)
         model.hear = lambda text: soak.secrets.look("request", text)
         await house.start()
         await soak.warm(warm)

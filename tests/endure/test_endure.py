@@ -1,13 +1,17 @@
 """Small versions of `make isolation` and `make soak`, and that both can fail."""
+import asyncio
+import contextlib
 import itertools
 import random
 import re
+import shutil
 import sqlite3
 
 import pytest
 
-from . import ADAPTERS, gauge, isolation, soak
-from .model import Mixing
+from . import ADAPTERS, gauge, isolation, people, soak
+from .house import House
+from .model import Mixing, Model
 from .words import Secrets
 
 needs_webchat = pytest.mark.skipif("webchat" not in ADAPTERS, reason="built without the web chat")
@@ -45,6 +49,75 @@ def test_soak(run, tmp_path):
     print(f"seed {SEED}")
     outcome = run(soak.run(tmp_path, SOAK_SECONDS, SEED, crowd=15, warm=20, memory=False), 300)
     assert not outcome.problems(), f"seed {SEED}: {outcome.problems()}\n{outcome.table()}"
+
+
+# --- what people and the journal say ---
+@needs_webchat
+def test_who_waits_for_ever_is_noted(run, tmp_path, monkeypatch):
+    class Silent(Model):
+        def fault(self):
+            return "silent"
+
+    async def ask():
+        async with Silent() as model, House(tmp_path, model, isolation.settings) as house:
+            await house.start()
+            visitor = people.Visitor(house)
+            assert await visitor.ask("Is anybody there?") is None
+            await visitor.leave()
+            assert len(house.problems) == 1 and "no answer within 1 s" in house.problems[0], house.problems
+
+    monkeypatch.setattr(people, "STUCK_SECONDS", 1)
+    run(ask())
+
+
+def test_a_second_answer_is_noted():
+    house = House(".", None, isolation.settings)
+    visitor = people.Visitor(house)
+    for answer, problems in (("m1", 0), ("m1", 0), ("m2", 1)):  # the same one comes again to who comes back
+        visitor.heard({"id": answer, "reply_to": f"{visitor.key}0"})
+        visitor.heard({"id": "m3", "reply_to": "somebody-else-s"})
+        assert len(house.problems) == problems
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory):
+    """Of three questions with their answers."""
+    folder = tmp_path_factory.mktemp("journal")
+
+    async def talk():
+        async with Model() as model, House(folder, model, isolation.settings) as house:
+            await house.start()
+            visitor = people.Visitor(house)
+            for text in ("one", "two", "/status"):
+                await visitor.ask(text)
+            await visitor.leave()
+            await house.stop()
+
+    asyncio.run(asyncio.wait_for(talk(), 60))
+    return folder / "data"
+
+
+BROKEN = {
+    "": "",
+    "is undecided": "UPDATE message SET outcome = 0 WHERE text = 'two'",
+    "has no answer": "UPDATE message SET outcome = 3 WHERE text = 'two'",
+    "has no answer in the journal": "UPDATE message SET outcome = 4 WHERE text = 'one'",
+    "is lost": "DELETE FROM message WHERE seq = (SELECT answer FROM message WHERE text = 'one')",
+    "two answers": "UPDATE message SET turn = (SELECT max(turn) FROM message) WHERE kind = 2",
+    "is damaged": "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 3 WHERE name = 'message_pending'",
+}
+
+
+@needs_webchat
+@pytest.mark.parametrize("said, sql", BROKEN.items())
+def test_journal(journal, tmp_path, said, sql):
+    house = House(tmp_path, None, isolation.settings)
+    shutil.copytree(journal, house.store.parent)
+    with contextlib.closing(sqlite3.connect(house.store)) as db:
+        db.executescript(sql)
+        db.commit()
+    house.look_at_journal()
+    assert bool(house.problems) == bool(said) and all(said in problem for problem in house.problems[:1]), house.problems
 
 
 # --- the words ---
