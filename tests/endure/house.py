@@ -15,7 +15,6 @@ CLOUD_ACCOUNTS = ("lya", "lyb") if "lanying" in ADAPTERS else ()
 PERSON = 1                                                   # enum store_kind
 PENDING, ANSWERED, NOTICED, WITHDRAWN = 0, 1, 2, 5           # enum store_outcome
 ADDRESSED = 1                                                # STORE_ADDRESSED
-PROBLEMS_SHOWN = 10
 
 
 class Bot(Daemon):
@@ -27,17 +26,17 @@ class Bot(Daemon):
 
 
 class House:
-    """settings: of models, bots and channels, and `cloud` for the accounts there. An async context manager."""
+    """settings(model's URL, further accounts, …): the daemon's configuration. An async context manager."""
 
     def __init__(self, folder, model, settings, release=False):
         self.folder = pathlib.Path(folder)
         self.model, self.settings, self.accounts = model, settings, CLOUD_ACCOUNTS
         self.release = release
         self.daemon = self.cloud = None
-        self.bots = {}        # account -> who it is in the cloud
+        self.bots = {}          # account -> who it is in the cloud
         self.cloud_port = None  # a function: by which port the cloud is reached
         self.up = asyncio.Event()
-        self.said = self.answered = self.noticed = self.restarts = self.reloads = 0
+        self.said = self.noticed = self.restarts = self.reloads = 0
         self.silenced = []      # ids of messages that were not answered because somebody wanted none any more
         self.keys = 0
         self.problems = []
@@ -108,18 +107,17 @@ class House:
         """Every message has one outcome, and those that are for the bot and have none to show are those that nobody wanted."""
         if self.query("PRAGMA integrity_check") != [("ok",)]:
             self.note(f"the store is damaged: {self.query('PRAGMA integrity_check')}")
-        for name, n in self.query(f"SELECT id, count(*) FROM message WHERE kind = {PERSON} AND outcome = {PENDING} GROUP BY id"):
+        for name, in self.query(f"SELECT id FROM message WHERE kind = {PERSON} AND outcome = {PENDING}"):
             self.note(f"{name} is undecided")
-        unanswered = {row[0] for row in self.query(f"SELECT id FROM message WHERE kind = {PERSON} AND flags & {ADDRESSED} AND"
-                                                   f" outcome NOT IN ({ANSWERED}, {NOTICED}, {WITHDRAWN})")}
+        asked = f"SELECT id FROM message AS asked WHERE kind = {PERSON} AND flags & {ADDRESSED} AND outcome"
+        unanswered = {name for name, in self.query(f"{asked} NOT IN ({ANSWERED}, {NOTICED}, {WITHDRAWN})")}
         for name in unanswered - set(self.silenced):
             self.note(f"{name} has no answer in the journal")
-        for name, in self.query(f"SELECT id FROM message AS asked WHERE kind = {PERSON} AND flags & {ADDRESSED} AND outcome IN ({ANSWERED},"
-                                f" {NOTICED}) AND NOT EXISTS (SELECT 1 FROM message WHERE channel = asked.channel AND"
-                                f" seq = asked.answer AND kind <> {PERSON})"):
+        for name, in self.query(f"{asked} IN ({ANSWERED}, {NOTICED}) AND NOT EXISTS (SELECT 1 FROM message"
+                                f" WHERE channel = asked.channel AND seq = asked.answer AND kind <> {PERSON})"):
             self.note(f"the answer to {name} is lost")
-        twice = self.query(f"SELECT channel, turn, count(*) FROM message WHERE kind <> {PERSON} GROUP BY channel, turn HAVING count(*) > 1")
-        for row in twice:
+        for row in self.query(f"SELECT channel, turn, count(*) FROM message WHERE kind <> {PERSON} GROUP BY channel, turn"
+                              " HAVING count(*) > 1"):
             self.note(f"two answers in the journal: {row}")
 
     def query(self, sql):

@@ -23,6 +23,8 @@ APP_SHARE = 50               # one of so many conversations is in the cloud
 SPEAKERS = 3                 # in a room
 LOOK_SECONDS = 0.2
 COMMON = [f"What about {thing}?" for thing in ("time", "rain", "bread", "the sea", "two and two", "Tuesday")]
+COMMANDS = ("/pin {}", "/pin {}", "/pin for {} alone", "/pin", "/reset", "/reset", "/retry", "/retry", "/status", "/help", "/poet",
+            "/default", "/prompt Mind {}.", "/prompt", "/prompt default", "/model n", "/model m")
 PRIVATE, ROOM, MERGE, MEMO, CALLER, APP, APP_GROUP = "private", "room", "merge", "memo", "caller", "app", "app group"
 KINDS = (PRIVATE,) * 8 + (ROOM,) * 5 + (MERGE,) * 2 + (MEMO,) * 3 + (CALLER,)
 
@@ -81,7 +83,8 @@ class Conversation:
         if self.kind == PRIVATE:
             return [Visitor(house, self.hear, self.town.way(), name=f"Ann {self.word}")]
         n, floor = 1 if self.kind == MEMO else SPEAKERS, Floor()
-        visitors = [Visitor(house, self.hear, self.town.way(), floor, name=f"S{i} {self.word}", room=f"{self.kind}-{self.word}") for i in range(n)]
+        visitors = [Visitor(house, self.hear, self.town.way(), floor, name=f"S{i} {self.word}", room=f"{self.kind}-{self.word}")
+                    for i in range(n)]
         acquainted = self.town.some_visitor()
         if acquainted:  # the same person, elsewhere
             visitors[0].chat.visitor = acquainted
@@ -122,10 +125,7 @@ class Conversation:
         if self.kind == MEMO:
             await self.afresh(visitor)
             return
-        command = self.dice.choice(("/pin {}", "/pin", "/pin {}", "/reset", "/reset", "/retry", "/retry", "/status", "/help", "/poet",
-                                    "/default", "/prompt Mind {}.", "/prompt", "/prompt default", "/model n", "/model m",
-                                    "/pin for {} alone"))
-        await visitor.ask(command.format(self.word))
+        await visitor.ask(self.dice.choice(COMMANDS).format(self.word))
 
     async def afresh(self, visitor):
         """What all say, in a conversation without a history: the case for the cache."""
@@ -178,7 +178,7 @@ class App(Conversation):
         super().__init__(town, kind, dice)
         cloud, house = town.house.cloud, town.house
         self.bot = house.bots[dice.choice(house.accounts)]
-        people = [town.some_person() for _ in range(SPEAKERS if kind == APP_GROUP else 1)]
+        people = [town.some_person(self.bot) for _ in range(SPEAKERS if kind == APP_GROUP else 1)]
         self.group = cloud.world.add_group(f"G {self.word}", *(p.user for p in people), self.bot) if kind == APP_GROUP else None
         self.visitors = [AppUser(house, person, self.bot, self.group) for person in people]
 
@@ -192,7 +192,7 @@ class App(Conversation):
             text = self.dice.choice((self.text(), self.text(), COMMON[0], f"/pin {self.word}", "/pin" if self.group else "/reset"))
             mid = await visitor.ask(call + text)
             if self.dice.random() < 0.2:
-                await visitor.edit(mid, f"{call}Rather {self.word}.")
+                visitor.edit(mid, f"{call}Rather {self.word}.")
 
     def look(self):
         """At everything that the cloud holds of it."""
@@ -211,6 +211,7 @@ class Town:
         self.resting = []
         self.all = []
         self.persons = []
+        self.acquainted = set()
 
     def way(self):
         """A function: where the web chat is reached; None: at the daemon."""
@@ -221,10 +222,15 @@ class Town:
         known = [v.chat.visitor for c in self.all[-50:] if c.kind == PRIVATE for v in c.visitors if v.chat.visitor]
         return self.dice.choice(known) if known and self.dice.random() < 0.3 else None
 
-    def some_person(self):
-        """People of the cloud; each has one conversation with each bot, so nobody is asked twice."""
-        self.persons.append(self.house.cloud.person(f"p{len(self.persons)}"))
-        return self.persons[-1]
+    def some_person(self, bot):
+        """Of the cloud: somebody new, or who talks with the other bot already."""
+        strangers = [person for person in self.persons[-50:] if (person, bot) not in self.acquainted]
+        if not strangers or self.dice.random() < 0.5:
+            strangers = [self.house.cloud.person(f"p{len(self.persons)}")]
+            self.persons += strangers
+        person = self.dice.choice(strangers)
+        self.acquainted.add((person, bot))
+        return person
 
     def kind(self):
         if self.house.accounts and self.dice.randrange(APP_SHARE) == 0:

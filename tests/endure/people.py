@@ -19,6 +19,16 @@ CANCELS = ("/stop", "/reset")
 GONE = (OSError, aiohttp.ClientError, asyncio.TimeoutError)
 
 
+async def in_time(house, work, what):
+    """What the coroutine comes to; None if it takes too long, which is noted."""
+    try:
+        async with asyncio.timeout(STUCK_SECONDS):
+            return await work
+    except asyncio.TimeoutError:
+        house.note(f"no answer within {STUCK_SECONDS} s to {what}")
+        return None
+
+
 class Ears(client.Chat):
     """The checks of client.Chat, over conversations of any length, and without keeping them."""
 
@@ -71,7 +81,7 @@ class Visitor:
         self.chat = Ears("", hear, self.heard, last=0, **hello)
         self.key = house.next_key()  # so that ids are not those of somebody else
         self.due = {}                # own id -> Future of its answer
-        self.done = collections.OrderedDict()  # own id -> id of its answer: a second one would have another
+        self.done = {}               # own id -> id of its answer: a second one would have another
         self.last_answer = None
         self.door = asyncio.Lock()
         self.n = 0
@@ -92,22 +102,23 @@ class Visitor:
     async def ask(self, text, mark=False, **more):
         """Says it and returns the answer, over as many connections as it takes; None if somebody wanted none any more, or if it
         never comes, which is noted. mark: the answer has to name it."""
-        own = f"{self.key}{self.n}"
+        own = self.say_next()
+        answer = self.due[own] = asyncio.get_running_loop().create_future()
+        said = f"{text} #{own}" if mark else text
+        frame = await in_time(self.house, self.until_answered(own, said, answer, more), f"{own}: {text}")
+        self.due.pop(own, None)
+        if frame:
+            self.look_at(frame, own, text, mark)
+        elif answer.done():
+            self.house.silenced.append(own)
+        return frame
+
+    def say_next(self):
         self.n += 1
         self.house.said += 1
-        answer = self.due[own] = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(STUCK_SECONDS):
-                frame = await self.until_answered(own, f"{text} #{own}" if mark else text, answer, more)
-        except asyncio.TimeoutError:
-            self.house.note(f"no answer within {STUCK_SECONDS} s to {own}: {text}; {self.chat.frames[-3:]}")
-            return None
-        finally:
-            self.due.pop(own, None)
-        self.house.answered += 1
-        if frame is None:
-            self.house.silenced.append(own)
-            return None
+        return f"{self.key}{self.n}"
+
+    def look_at(self, frame, own, text, mark):
         self.house.noticed += bool(frame.get("notice"))
         if text in CANCELS:
             self.floor.cancelled = max(self.floor.cancelled, frame["reply_seq"])
@@ -115,7 +126,6 @@ class Visitor:
         # What was stopped need not have come to the mark.
         if mark and not frame.get("notice") and "#" in frame["text"] and not any(f"#{one}" in frame["text"] for one in meant):
             self.house.note(f"an answer to something else: {own} {frame}")
-        return frame
 
     async def until_answered(self, own, text, answer, more):
         while not answer.done():
@@ -147,20 +157,19 @@ class Visitor:
 
     async def overhear(self, text):
         """Says something that is not for the bot: only the ack comes."""
-        own = f"{self.key}{self.n}"
-        self.n += 1
-        self.house.said += 1
-        async with asyncio.timeout(STUCK_SECONDS):
-            while own not in self.chat.acks:
-                try:
-                    await self.be_there()
-                    if not self.chat.frames_awaiting_ack.get(own):
-                        await self.chat.say(own, text)
-                    await self.chat.until(lambda: own in self.chat.acks, PATIENCE_SECONDS)
-                except GONE:
-                    await self.hang_up()
-                    await asyncio.sleep(AGAIN_SECONDS)
-        self.house.answered += 1
+        own = self.say_next()
+        await in_time(self.house, self.until_acknowledged(own, text), f"{own}: {text}")
+
+    async def until_acknowledged(self, own, text):
+        while own not in self.chat.acks:
+            try:
+                await self.be_there()
+                if not self.chat.frames_awaiting_ack.get(own):
+                    await self.chat.say(own, text)
+                await self.chat.until(lambda: own in self.chat.acks, PATIENCE_SECONDS)
+            except GONE:
+                await self.hang_up()
+                await asyncio.sleep(AGAIN_SECONDS)
 
     def check(self):
         for problem in self.chat.problems:
@@ -216,25 +225,25 @@ class Caller:
         self.n += 1
         self.house.said += 1
         self.session = self.session or aiohttp.ClientSession()
-        async with asyncio.timeout(STUCK_SECONDS):
-            while True:
-                await self.house.up.wait()
-                try:
-                    async with self.session.post(self.house.http + "/chat", json={"message": text, **self.conversation},
-                                                 headers={"Idempotency-Key": f"{self.key}{self.n}"}) as answer:
-                        body = await answer.text()
-                except GONE:
-                    await asyncio.sleep(AGAIN_SECONDS)
-                    continue
+        body = await in_time(self.house, self.until_answered(text, f"{self.key}{self.n}"), f"POST /chat: {text}")
+        if body:
+            self.hear(body)
+            self.conversation = {"conversation": json.loads(body)["conversation"]}
+
+    async def until_answered(self, text, key):
+        while True:
+            await self.house.up.wait()
+            try:
+                async with self.session.post(self.house.http + "/chat", json={"message": text, **self.conversation},
+                                             headers={"Idempotency-Key": key}) as answer:
+                    body = await answer.text()
                 if answer.status == 200:
-                    break
+                    return body
                 if answer.status not in (429, 503):
                     self.house.note(f"POST /chat: {answer.status} {body}")
-                await asyncio.sleep(AGAIN_SECONDS)
-        self.hear(body)
-        self.conversation = {"conversation": json.loads(body)["conversation"]}
-        self.house.answered += 1
-        return json.loads(body)
+            except GONE:
+                pass
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def leave(self):
         if self.session:
@@ -265,27 +274,21 @@ class AppUser:
         mention = {"mention": [self.bot]} if hasattr(self.to, "gid") else {}
         self.house.said += 1
         mid = self.person.say(text, self.to, **mention)
-        await self.until(lambda: any(map(is_finished, self.answers(mid))), f"{mid}: {text}")
-        self.house.answered += 1
+        await in_time(self.house, self.until_answered(mid), f"{mid}: {text}")
         return mid
 
-    async def edit(self, mid, text):
+    async def until_answered(self, mid):
+        while not any(map(is_finished, self.answers(mid))):
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def edit(self, mid, text):
         """An edit that overtakes a connection's end is lost (ARCHITECTURE.md), so nothing is waited for."""
         self.house.said += 1
         self.edits[mid] += 1
         self.person.replace(mid, self.to, text)
-        self.house.answered += 1
-
-    async def until(self, condition, what):
-        try:
-            async with asyncio.timeout(STUCK_SECONDS):
-                while not condition():
-                    await asyncio.sleep(LOOK_SECONDS)
-        except asyncio.TimeoutError:
-            self.house.note(f"no answer within {STUCK_SECONDS} s to {what}")
 
     def check(self):
-        """No question has two answers; but an edit, which gets another answer in place of the first, may end in a notice beside it."""
+        """No question has two answers; an edit, whose answer takes the place of the first, may end in a notice beside it."""
         view = self.view()
         counts = collections.Counter(seen.answers for seen in view.of(self.bot)) if view else {}
         for mid, n in counts.items():

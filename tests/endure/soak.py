@@ -229,14 +229,17 @@ class Soak:
         self.row("words of other conversations", f"{self.secrets.crossings}", "0", not self.secrets.crossings)
         self.row("errors in the log", f"{len(errors)}", "0", not errors)
         self.row("read again (SIGHUP)", f"{house.reloads}", "some", house.reloads > 0)
-        faults = {name: n for name, n in self.model.faults.items() if n}
-        self.row("faults of the model", " ".join(f"{name} {n}" for name, n in faults.items()), "some", bool(faults))
+        self.row_of("faults of the model", self.model.faults)
         for trouble, name in zip(self.troubles, ("people", "cloud")):
-            self.row(f"faults of the network, {name}", " ".join(f"{kind} {n}" for kind, n in trouble.done.items()), "some", bool(trouble.done))
+            self.row_of(f"faults of the network, {name}", trouble.done)
         return Outcome(self.rows, house.problems + self.secrets.shown + errors)
 
     def row(self, what, value, limit="", good=True):
         self.rows.append((what, value, limit, good))
+
+    def row_of(self, what, counts):
+        """There must be some of it."""
+        self.row(what, " ".join(f"{name} {n}" for name, n in counts.items() if n), "some", any(counts.values()))
 
 
 class Outcome:
@@ -246,7 +249,8 @@ class Outcome:
         self.rows, self.details = rows, details
 
     def table(self):
-        return "\n".join(f"{what:<34}{value:<40} {limit:<22}{'' if good else 'FAILED'}".rstrip() for what, value, limit, good in self.rows)
+        return "\n".join(f"{what:<34}{value:<40} {limit:<22}{'' if good else 'FAILED'}".rstrip()
+                         for what, value, limit, good in self.rows)
 
     def problems(self):
         failed = [f"{what}: {value}" for what, value, _, good in self.rows if not good]

@@ -153,7 +153,8 @@ def test_log(secrets, tmp_path, line, crossings):
 
 
 def test_replies_and_requests(secrets):
-    for text, crossed in (("{0} and {0}", 0), ("nothing", 0), ("{1}", 1), ("{0} {1}", 1), ("zq000000x00000000", 1), ("zq999999x00000000", 1)):
+    for text, crossed in (("{0} and {0}", 0), ("nothing", 0), ("{1}", 1), ("{0} {1}", 1), ("zq000000x00000000", 1),
+                          ("zq999999x00000000", 1)):
         before = secrets.crossings
         secrets.look("reply", text.format(*map(secrets.word, range(3))), 0)
         assert secrets.crossings - before == crossed, text
