@@ -305,13 +305,25 @@ void ly_sync_look(struct lanying *ly, struct chat *c)
     enqueue_if_free(ly, c);
 }
 
+static bool is_before(const struct event *ev, int64_t ms)
+{
+    return ev->time_ms > 0 && ev->time_ms + CLOCK_SLACK_MS < ms;
+}
+
 /* What comes from here on, older and older, is in the journal, or was settled
- * before this bot knew the conversation. */
+ * before this bot knew the conversation. While nothing of it is known to be in
+ * the journal, active_ms is when that began: of what is younger, an answer of
+ * ours says nothing, for it may stand behind a message that a process which
+ * died never took, and the server has counted that one as read. */
 static bool reaches_known(const struct lanying *ly, const struct chat *c, const struct event *ev)
 {
-    if (c->at == 0)
-        return ev->from == ly->session.uid || too_old(ly, ev->time_ms) || (c->unread > 0 && c->n_past >= c->unread);
-    return ev->id == c->at || (ev->time_ms > 0 && ev->time_ms + CLOCK_SLACK_MS < c->at_ms);
+    if (c->at != 0)
+        return ev->id == c->at || is_before(ev, c->at_ms);
+    if (too_old(ly, ev->time_ms))
+        return true;
+    if (ev->time_ms > 0 && !is_before(ev, c->active_ms))
+        return false;
+    return ev->from == ly->session.uid || (c->unread > 0 && c->n_past >= c->unread);
 }
 
 void ly_sync_past(struct lanying *ly, struct chat *c, struct event *ev)

@@ -549,6 +549,24 @@ def test_lost_page(lanying, known, then):
 
 
 @pytest.mark.slow
+def test_lost_page_before_an_answer(lanying):
+    """In a new conversation, too, whose position is not on disk yet: what was lost stands before an answer to something else."""
+    async def scenario(s):
+        await s.online()
+        first = s.tell(s.alice, "#sleep 300 #echo first", "first")
+        await s.logs(" message 2: binding -> asking")
+        s.cloud.script.lost_pages = 1
+        lost = s.tell(s.alice, "#echo not lost", "not lost")
+        await s.cloud.until(lambda: s.cloud.pages_lost)
+        await s.answer(s.alice, first)
+        await s.kill()
+        await s.online()
+        await s.answer(s.alice, lost)
+        check_exactly_once(s.alice.view(s.bot), s.bot, s.asked[s.alice, s.bot])
+    lanying(scenario)
+
+
+@pytest.mark.slow
 def test_short_pages_of_the_past(lanying):
     """A cloud may give less of the history at once than was asked for."""
     async def scenario(s):
