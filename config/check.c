@@ -550,6 +550,30 @@ static void warn_of_unpriced_limit(const struct check *k, size_t i)
                         "name count for this limit", limit->currency);
 }
 
+/* --- the listener --------------------------------------------------------- */
+
+static bool wants_tokens(const struct account_conf *a)
+{
+    for (const struct setting *s = a->settings_table; a->settings && s && s->name; s++)
+        if (s->type == SETTING_SECRETS && strcmp(s->name, "tokens") == 0)
+            return ((const struct secrets *)((const char *)a->settings + s->offset))->n > 0;
+    return false;
+}
+
+static void check_listen(const struct check *k)
+{
+    const config_setting_t *listen = config_setting_get_member(k->root, "listen");
+    const struct config *c = k->c;
+
+    if (!c->listen.address || c->listen.public || check_loopback(c->listen.address))
+        return;
+    for (size_t i = 0; i < c->n_accounts; i++)
+        if (c->accounts[i].enabled && wants_tokens(&c->accounts[i]))
+            return;
+    problem_error(k->problems, read_place_of(listen, "address"), "address: other machines can reach %s, and nobody needs a "
+                  "token there; if that is meant, set public = true beside it, else listen on 127.0.0.1", c->listen.address);
+}
+
 /* --- all ------------------------------------------------------------------ */
 
 static void check_references(const struct check *k)
@@ -569,6 +593,7 @@ static void check_references(const struct check *k)
         check_price(k, i);
     for (size_t i = 0; i < c->n_limits; i++)
         check_limit(k, i);
+    check_listen(k);
 }
 
 /* Only of a configuration without errors: every name and reference is there. */

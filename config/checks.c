@@ -219,6 +219,18 @@ enum err_code check_address(const char *value, struct err *e)
     return ERR_OK;
 }
 
+bool check_loopback(const char *address)
+{
+    struct in6_addr six;
+    struct in_addr four;
+
+    if (inet_pton(AF_INET, address, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
+    if (inet_pton(AF_INET6, address, &six) != 1)
+        return false;
+    return IN6_IS_ADDR_LOOPBACK(&six) || (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == IN_LOOPBACKNET);
+}
+
 enum err_code check_command(const char *value, struct err *e)
 {
     size_t name = strspn(value, "abcdefghijklmnopqrstuvwxyz");

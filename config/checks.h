@@ -17,6 +17,7 @@ enum err_code check_preset_name(const char *value, struct err *e);
 enum err_code check_bot_name(const char *value, struct err *e);     /* check_name, and not NO_BOT */
 enum err_code check_address(const char *value, struct err *e);      /* numeric IPv4 or IPv6 */
 enum err_code check_vocabulary(const char *value, struct err *e);   /* check_file, and it begins like one of model/bpe.h */
+bool check_loopback(const char *address);                           /* only this machine reaches it; of what check_address takes */
 enum err_code check_command(const char *value, struct err *e);      /* "name=alias,alias" or "name=" */
 enum err_code check_api_version(const char *value, struct err *e);  /* what may stand in a URL's query */
 enum err_code check_template_part(const char *value, struct err *e); /* has {text}, once */

@@ -85,35 +85,40 @@ static char *folder_of(const char *file)
     return real;
 }
 
-static struct config *build(const config_t *tree, const char *file, const char *folder,
-                            const struct config_adapter *adapters, struct problems *problems)
+static struct config *make(const char *file)
 {
-    const config_setting_t *root = config_root_setting(tree);
-    struct reader r = { .problems = problems, .folder = folder, .root = config_settings };
     struct config *c = mem_alloc(sizeof *c);
 
     c->refs = 1;
     c->file = mem_dup(file);
+    return c;
+}
+
+static void build(struct config *c, const config_t *tree, const char *folder, const struct config_adapter *adapters,
+                  struct problems *problems)
+{
+    const config_setting_t *root = config_root_setting(tree);
+    struct reader r = { .problems = problems, .folder = folder, .files = &c->files, .root = config_settings };
+
     read_group(&r, root, config_settings, c);
     read_unknown(&r, root, config_settings, NULL);
     for (size_t i = 0; i < c->n_accounts; i++)
         read_account(&r, config_setting_get_elem(config_setting_get_member(root, "accounts"), (unsigned)i), adapters,
                      &c->accounts[i]);
     check_config(c, root, problems);
-    return c;
 }
 
 struct config *config_load(const char *file, const struct config_adapter *adapters, struct config_report *report)
 {
     char *folder = folder_of(file);
-    struct config *c = NULL;
+    struct config *c = make(file);
     struct problems problems;
     config_t tree;
 
     problems_init(&problems, file, folder);
     config_init(&tree);
-    if (tree_read(&tree, file, folder, &problems))
-        c = build(&tree, file, folder, adapters, &problems);
+    if (tree_read(&tree, file, folder, &c->files, &problems))
+        build(c, &tree, folder, adapters, &problems);
     if (problems.n_errors > 0)
         config_unref(&c);
     config_destroy(&tree);
@@ -139,6 +144,9 @@ void config_unref(struct config **c)
     for (size_t i = 0; i < old->n_accounts; i++)
         free_account(&old->accounts[i]);
     schema_free(config_settings, old);
+    for (size_t i = 0; i < old->files.n; i++)
+        free(old->files.v[i]);
+    free(old->files.v);
     free(old->file);
     free(old);
 }

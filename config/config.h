@@ -131,6 +131,7 @@ struct bot_conf {
     bool context;            /* what was not for the bot is given to the model too */
     bool names;              /* speakers' names before group messages */
     int64_t history_messages, history_tokens;
+    int64_t history_age;     /* ms; 0: no limit */
     char *summary_model;     /* name of the model that summarises what history drops, or NULL: none */
     const struct model_conf *summary_ref;
     char *command_prefix;    /* "/" ; "" switches commands off */
@@ -204,15 +205,18 @@ struct limit_conf {
 
 struct config {
     char *file;      /* as given */
+    struct strings files; /* all that were read: this one, those it includes, those of secrets and certificates */
     char *data_dir;
     struct {
         char *address;
         int64_t port;
+        bool public; /* others than this machine may reach it, and that is meant */
     } listen;
     struct {
         int level;   /* enum log_level */
         int format;  /* 0 text, 1 json */
     } log;
+    bool sandbox;
     int64_t history_days, usage_days;
     int64_t shutdown_timeout; /* ms */
     struct model_conf *models;

@@ -15,6 +15,7 @@
 struct reader {
     struct problems *problems;  /* NULL: only defaults are asked for, nothing can be wrong */
     const char *folder;         /* of the file; absolute, without ".." */
+    struct strings *files;      /* gets what the file names to be read; NULL: nobody wants to know */
     const struct setting *root; /* the whole file's table, to say where a misplaced setting belongs */
     struct place group;         /* private: the group being read */
 };

@@ -83,6 +83,13 @@ static enum err_code read_credential(const char *name, struct secret *out, struc
     return code;
 }
 
+char *source_secret_file(const char *text, const char *folder)
+{
+    const char *path = after(text, "file:");
+
+    return path ? source_path(path, folder) : NULL;
+}
+
 bool source_is_literal(const char *secret_text)
 {
     return !after(secret_text, "env:") && !after(secret_text, "file:") && !after(secret_text, "cred:");
@@ -100,8 +107,7 @@ enum err_code source_secret(const char *text, const char *folder, struct secret 
     }
     if ((rest = after(text, "cred:")))
         return read_credential(rest, out, e);
-    if ((rest = after(text, "file:"))) {
-        path = source_path(rest, folder);
+    if ((path = source_secret_file(text, folder))) {
         code = read_secret_file(path, out, e);
         free(path);
         return code;
@@ -155,4 +161,12 @@ char *source_path(const char *path, const char *folder)
 char *source_included(const char *file, const char *folder)
 {
     return access(file, F_OK) == 0 ? mem_dup(file) : source_path(file, folder);
+}
+
+void source_note(struct strings *files, const char *path)
+{
+    if (!files)
+        return;
+    files->v = mem_resize(files->v, files->n + 1, sizeof *files->v);
+    files->v[files->n++] = mem_dup(path);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "config/schema.h"
 #include "plugin/base/err.h"
 #include "plugin/base/secret.h"
 
@@ -14,6 +15,9 @@
  * secret itself. ERR_NOT_FOUND: the variable of env:NAME is unset or empty;
  * ERR_INVALID, ERR_IO, ERR_TOO_LARGE: everything else. *out is empty then. */
 enum err_code source_secret(const char *text, const char *folder, struct secret *out, struct err *e);
+
+/* The path in "file:PATH", absolute; NULL: text is of another kind. The caller frees. */
+char *source_secret_file(const char *text, const char *folder);
 
 bool source_is_literal(const char *secret_text); /* the secret itself stands in the file */
 
@@ -28,5 +32,8 @@ char *source_path(const char *path, const char *folder);
 /* The path of a file that libconfig names as the source of a setting: some
  * versions leave out the folder. The caller frees. */
 char *source_included(const char *file, const char *folder);
+
+/* Adds a copy of path. files may be NULL: nobody wants to know. */
+void source_note(struct strings *files, const char *path);
 
 #endif

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "plugin/base/mem.h"
+
 #define DEPTH_MAX 32   /* levels of brackets; our own files have 3 */
 #define WORD_SHOWN 32  /* bytes of a word in a message */
 
@@ -459,4 +461,31 @@ bool syntax_find_silent(const char **from, int *line, struct syntax_error *error
     *from = p.next;
     *line = p.line;
     return error_r->line > 0;
+}
+
+/* --- other files ----------------------------------------------------------- */
+
+char *syntax_find_include(const char **from, int *line)
+{
+    struct syntax_error ignored = { 0 };
+    struct parser p = { .next = *from, .line = *line, .error = &ignored };
+    char *path = NULL;
+
+    do
+        advance(&p);
+    while (p.token.kind != TOKEN_END && p.token.kind != TOKEN_INCLUDE);
+    *line = p.line;
+    if (p.token.kind == TOKEN_INCLUDE)
+        advance(&p);
+    if (p.token.kind == TOKEN_STRING && p.token.closed) {
+        size_t n = 0;
+        path = mem_dupn(p.token.at + 1, p.token.len - 2);
+        for (const char *at = path; *at; at++) {
+            at += *at == '\\' && (at[1] == '\\' || at[1] == '"');
+            path[n++] = *at;
+        }
+        path[n] = '\0';
+    }
+    *from = p.next;
+    return path;
 }

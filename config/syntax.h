@@ -23,4 +23,9 @@ bool syntax_find(const char *text, struct syntax_error *error_r);
  * *from begins as the text, *line as 1; both move on. */
 bool syntax_find_silent(const char **from, int *line, struct syntax_error *error_r);
 
+/* The file that the next @include behind *from names, as it is written there;
+ * NULL: there is none, or a broken one. *from begins as the text, *line as 1;
+ * both move on, *line to the line of the @include. The caller frees. */
+char *syntax_find_include(const char **from, int *line);
+
 #endif

@@ -306,6 +306,8 @@ const struct setting bot_settings[] = {
       .help = "How many of the last messages the model is shown; 0: none but the one to answer." },
     { "history_tokens", SETTING_INT, .offset = BOT(history_tokens), .max = 10e6, .fallback = "3000",
       .help = "And how many tokens of them at most, by estimate." },
+    { "history_age", SETTING_DURATION, .offset = BOT(history_age), .max = YEAR_MS, .fallback = "0s", .example = "3d",
+      .help = "After so long it is shown no message any more; 0: however old it is." },
     { "summary_model", SETTING_STRING, .offset = BOT(summary_model), .example = "default",
       .help = "The name of a model that puts older messages into a summary when there are more of them than that, so that "
               "the bot still knows what they were about. If not set, they are forgotten. What it costs counts for the limits of "
@@ -449,6 +451,10 @@ const struct setting limit_settings[] = {
 static const struct setting listen_settings[] = {
     { "address", SETTING_STRING, .offset = CONFIG(listen.address), .check = check_address, .fallback = "127.0.0.1",
       .help = "127.0.0.1 is reachable from this machine only, 0.0.0.0 or :: from everywhere." },
+    { "public", SETTING_BOOL, .offset = CONFIG(listen.public), .fallback = "false",
+      .help = "true says that others than this machine are meant to reach it. Needed for an address that they can reach, unless "
+              "a web chat has tokens: whoever reaches the web chat may write to the bot, and read /metrics and /readyz. "
+              "Mostly a reverse proxy with TLS on this machine is the better way." },
     { "port", SETTING_INT, .offset = CONFIG(listen.port), .max = 65535, .fallback = "8080",
       .help = "TCP port; 0: any free one, which the log names." },
     SETTING_END
@@ -470,6 +476,9 @@ const struct setting config_settings[] = {
       .help = "After how many days messages are deleted; 0: never." },
     { "usage_days", SETTING_INT, .offset = CONFIG(usage_days), .max = 36500, .fallback = "400",
       .help = "After how many days the records of what answers cost are deleted, which `warbler usage` adds up; 0: never." },
+    { "sandbox", SETTING_BOOL, .offset = CONFIG(sandbox), .fallback = "true",
+      .help = "Whether the running program gives up, as far as the system can keep it from them, all files and system calls "
+              "that it does not need; see SECURITY in warbler(1). false is for finding out whether that is in the way." },
     { "shutdown_timeout", SETTING_DURATION, .offset = CONFIG(shutdown_timeout), .max = HOUR_MS, .fallback = "10s",
       .help = "How long running answers may take to finish when the program is stopped. What is not finished by then is "
               "taken up at the next start." },

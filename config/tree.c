@@ -4,13 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "config/source.h"
 #include "config/syntax.h"
 #include "plugin/base/buf.h"
 #include "plugin/base/mem.h"
 
-#define INCLUDES_MAX 64 /* files that are checked */
+#define INCLUDES_MAX 64      /* files that are checked */
+#define INCLUDE_DEPTH_MAX 10 /* files inside each other, as many as libconfig takes */
 
 static const char byte_order_mark[] = "\xEF\xBB\xBF"; /* some editors begin a file with it; libconfig refuses it */
 
@@ -121,7 +123,7 @@ static void find_included(const config_setting_t *s, struct included *in)
         find_included(config_setting_get_elem(s, (unsigned)e), in);
 }
 
-static void check_included(const config_t *tree, const char *folder, struct problems *problems)
+static void check_included(const config_t *tree, const char *folder, struct strings *files, struct problems *problems)
 {
     struct included in = { .n = 0 };
 
@@ -131,12 +133,40 @@ static void check_included(const config_t *tree, const char *folder, struct prob
 
         if (text)
             check_silent(in.files[i], text, problems);
+        source_note(files, path);
         free(text);
         free(path);
     }
 }
 
-bool tree_read(config_t *tree, const char *file, const char *folder, struct problems *problems)
+/* libconfig ends the whole process over a folder where it expects a file. Its own
+ * word on files that are not there, or too deep in each other, stands. */
+static bool includes_files(const char *file, const char *text, const char *folder, int depth, struct problems *problems)
+{
+    bool fine = true;
+    int line = 1;
+    char *name;
+
+    while (fine && depth < INCLUDE_DEPTH_MAX && (name = syntax_find_include(&text, &line))) {
+        char *path = source_included(name, folder), *inner = NULL;
+        struct stat st;
+        bool there = stat(path, &st) == 0;
+
+        if (there && S_ISDIR(st.st_mode)) {
+            problem_error(problems, (struct place){ file, line }, "what it is to @include is a folder");
+            fine = false;
+        } else if (there) {
+            inner = read_text(path, problems);
+            fine = inner && includes_files(path, inner, folder, depth + 1, problems);
+        }
+        free(inner);
+        free(path);
+        free(name);
+    }
+    return fine;
+}
+
+bool tree_read(config_t *tree, const char *file, const char *folder, struct strings *files, struct problems *problems)
 {
     char *text = read_text(file, problems);
     struct syntax_error found;
@@ -146,11 +176,12 @@ bool tree_read(config_t *tree, const char *file, const char *folder, struct prob
     /* libconfig sees only texts of a sound grammar: its parser loses memory over others. */
     if (text && syntax_find(text, &found))
         report(problems, NULL, &found);
-    else if (text && !(fine = config_read_string(tree, text)))
+    else if (text && includes_files(NULL, text, folder, 0, problems) && !(fine = config_read_string(tree, text)))
         explain(tree, folder, problems);
     if (fine) {
         check_silent(NULL, text, problems);
-        check_included(tree, folder, problems);
+        source_note(files, file);
+        check_included(tree, folder, files, problems);
     }
     free(text);
     return fine;

@@ -142,8 +142,19 @@ static bool take_string(struct reader *r, const struct setting *s, struct place 
         free(value);
         return false;
     }
+    if (s->type == SETTING_PATH && s->check && *value) /* without one it is no file: data_dir */
+        source_note(r->files, value);
     *field = value;
     return true;
+}
+
+static void note_secret_file(struct reader *r, const char *text)
+{
+    char *path = source_secret_file(text, r->folder);
+
+    if (path)
+        source_note(r->files, path);
+    free(path);
 }
 
 static void warn_if_others_can_read(struct reader *r, const struct setting *s, struct place at)
@@ -176,6 +187,7 @@ static bool take_secret(struct reader *r, const struct setting *s, const config_
         return true;
     code = source_secret(text, r->folder, field, &e);
     if (code == ERR_OK) {
+        note_secret_file(r, text);
         if (source_is_literal(text))
             warn_if_others_can_read(r, s, at);
         return true;

@@ -10,6 +10,11 @@ const struct adapter_ops *adapter_find(const char *name)
     return NULL;
 }
 
+size_t adapter_text_limit(const struct adapter *a)
+{
+    return a->text_limit ? a->text_limit : a->ops->facts.text_limit;
+}
+
 void adapter_online(struct adapter *a)
 {
     a->host->online(a->host_arg, a);

@@ -47,7 +47,7 @@ enum text_unit { UNIT_BYTES, UNIT_POINTS };
 struct adapter_facts {
     unsigned caps;
     enum adapter_markup markup;
-    size_t text_limit; /* of one message, in text_unit; 0: none */
+    size_t text_limit; /* of one message, in text_unit; 0: none. See adapter_text_limit() */
     enum text_unit text_unit;
     int64_t edit_interval_ms; /* no more often than this per message */
 };
@@ -173,7 +173,7 @@ struct adapter_ops {
     void (*fini)(struct adapter *a); /* free what priv holds; no callbacks after */
 };
 
-/* One account, alive. The adapter reads all of it and writes priv only. */
+/* One account, alive. The adapter reads all of it and writes priv and, in init(), text_limit. */
 struct adapter {
     const struct adapter_ops *ops;
     const struct account_conf *conf; /* may be replaced by an equal one when the configuration is read again */
@@ -181,6 +181,7 @@ struct adapter {
     struct http_client *http;
     struct server *server;  /* the daemon's own listener: routes; NULL where there is none (`warbler ping`) */
     void *priv;
+    size_t text_limit; /* as the account's settings want it, in the facts' unit; 0: as the facts say */
     unsigned generation;
     const struct adapter_host *host; /* private: the host's side */
     void *host_arg;                  /* private */
@@ -267,5 +268,6 @@ struct adapter_host {
 /* --- registry: generated from the Makefile's ADAPTERS, ends with NULL --- */
 extern const struct adapter_ops *const adapter_registry[];
 const struct adapter_ops *adapter_find(const char *name); /* NULL: no such adapter */
+size_t adapter_text_limit(const struct adapter *a); /* of one message there */
 
 #endif

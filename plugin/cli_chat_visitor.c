@@ -103,6 +103,10 @@ static enum err_code make_folders(char *path, struct err *e)
 static bool write_all(int fd, const struct buf *text)
 {
     FILE *f = fdopen(fd, "w");
+    if (!f) {
+        close(fd);
+        return false;
+    }
     bool ok = fwrite(text->data, 1, text->len, f) == text->len;
     return fclose(f) == 0 && ok;
 }

@@ -262,6 +262,10 @@ static void print_limits(const struct subject *s)
     heading("limits");
     printf("the model is given %" PRId64 " messages, about %" PRId64 " tokens, of what was said before\n",
            s->bot->history_messages, s->bot->history_tokens);
+    if (s->bot->history_age) {
+        print_duration(INDENT "none of them older than ", s->bot->history_age);
+        printf("\n");
+    }
     printf(INDENT "while the bot answers, %" PRId64 " messages may wait, %s%s\n", s->bot->queue_max,
            queues[s->bot->queue], s->bot->interrupt ? "; a new one of the same person stops the answer" : "");
     if (m->max_tokens)

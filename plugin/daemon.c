@@ -1,9 +1,11 @@
 #include "plugin/daemon.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "plugin/adapter.h"
@@ -14,11 +16,14 @@
 #include "plugin/base/metric.h"
 #include "plugin/chat/chat.h"
 #include "plugin/notify.h"
+#include "plugin/sandbox.h"
+#include "plugin/store/dir.h"
 #include "plugin/supervisor.h"
 #include "plugin/web/web.h"
 
 #define BODY_BYTES_MAX (1024U * 1024)    /* of an HTTP request */
 #define REQUEST_TIMEOUT_MS 15000
+#define DESCRIPTORS_MAX 16352            /* connections, mostly; with the loop's own what the systemd unit allows */
 #define BEAT_MS 10000                    /* between proofs that the store writes */
 #define DRAIN_CHECK_MS 10                /* between looks whether the last answer is out */
 #define PRUNE_MS (60LL * 60 * 1000)
@@ -40,6 +45,7 @@ struct daemon {
     int64_t store_since_ms, drain_until_ms;
     bool complained;          /* the log knows that it failed, and not yet that it writes again */
     bool stopping;
+    bool fenced;              /* in, as to the files it can read */
 };
 
 /* --- configuration --- */
@@ -317,7 +323,7 @@ static void stop(struct daemon *d)
 static bool same_base(const struct config *a, const struct config *b)
 {
     return strcmp(a->data_dir, b->data_dir) == 0 && strcmp(a->listen.address, b->listen.address) == 0 &&
-           a->listen.port == b->listen.port;
+           a->listen.port == b->listen.port && a->sandbox == b->sandbox;
 }
 
 static void reload(struct daemon *d)
@@ -328,11 +334,15 @@ static void reload(struct daemon *d)
     struct config *config = config_load(d->file, daemon_adapters(), &report);
     if (!config) {
         log_error("config", "%zu errors; the old configuration stays:", report.n_errors);
+        bool kept_out = d->fenced && strstr(buf_str(&report.errors), strerror(EACCES));
         for (char *save, *line = strtok_r(report.errors.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
             log_error("config", "%s", line);
+        if (kept_out)
+            log_error("config", "a running bot can read new files only in the folders of those it was started with; a "
+                      "restart lets it read others");
     } else {
         if (!same_base(config, d->config))
-            log_warn("config", "data_dir and listen take effect with the next start only");
+            log_warn("config", "data_dir, listen and sandbox take effect with the next start only");
         log_setup((enum log_level)config->log.level, config->log.format);
         config_unref(&d->config);
         d->config = config;
@@ -367,6 +377,39 @@ static void print_address(const struct daemon *d)
                      "connect a real one (README, \"Connect a real model\")", d->config->models[i].name);
 }
 
+/* True if it is up. */
+static bool fence(const char *what, enum err_code code, const struct err *e)
+{
+    if (code)
+        log_warn("sandbox", "%s: %s are in reach of whoever takes this process over", e->text, what);
+    return code == ERR_OK;
+}
+
+/* Before the first thread. */
+static void fence_files(struct daemon *d)
+{
+    struct err e = ERR_INIT;
+    struct sandbox s = {
+        .data_dir = d->config->data_dir,
+        .files = (const char *const *)d->config->files.v,
+        .n_files = d->config->files.n,
+        .port = (int)d->config->listen.port,
+    };
+    if (d->config->sandbox)
+        d->fenced = fence("all files of its user", sandbox_files(&s, &e), &e);
+    else
+        log_warn("sandbox", "SWITCHED OFF by sandbox = false: all that its user may do is in reach of whoever takes this "
+                 "process over");
+}
+
+/* When all that only a beginning needs is done. */
+static void fence_calls(const struct daemon *d)
+{
+    struct err e = ERR_INIT;
+    if (d->config->sandbox && fence("all system calls", sandbox_calls(&e), &e) && d->fenced)
+        log_info("sandbox", "files and system calls that the bot does not need are out of its reach");
+}
+
 static enum err_code make(struct daemon *d, struct err *e)
 {
     static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
@@ -376,7 +419,10 @@ static enum err_code make(struct daemon *d, struct err *e)
         .max_body_bytes = BODY_BYTES_MAX,
         .request_timeout_ms = REQUEST_TIMEOUT_MS,
     };
-    if (loop_new(0, &d->loop, e) || loop_signals(d->loop, signals, 3, on_signal, d, e) ||
+    if (dir_make(d->config->data_dir, e))
+        return e->code;
+    fence_files(d);
+    if (loop_new(DESCRIPTORS_MAX, &d->loop, e) || loop_signals(d->loop, signals, 3, on_signal, d, e) ||
         store_open(d->loop, d->config->data_dir, true, &d->store, e) || http_client_new(d->loop, &d->http, e) ||
         model_client_new(d->loop, d->http, &d->models, e) || server_new(d->loop, &listen, &d->server, e))
         return e->code;
@@ -413,15 +459,19 @@ int daemon_run(const char *file)
 {
     struct daemon d = { .file = file };
     struct err e = ERR_INIT;
+    umask(077); /* nobody else reads what people said */
     d.config = daemon_config(file);
     if (!d.config)
         return EXIT_CONFIG;
     log_setup((enum log_level)d.config->log.level, d.config->log.format);
+    if (geteuid() == 0)
+        log_info("daemon", "runs as root, of which a bot has no need: better an ordinary user, as in the systemd unit");
     if (make(&d, &e)) {
         log_error("daemon", "%s", e.text);
         unmake(&d);
         return EXIT_START;
     }
+    fence_calls(&d);
     chat_resume(d.chat);
     beat(&d);
     prune(&d);

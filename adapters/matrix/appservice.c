@@ -384,8 +384,11 @@ enum err_code appservice_registration(const struct account_conf *account, struct
     if (conf->mode != MODE_APPSERVICE || !whole)
         return err_set(e, ERR_INVALID, "account \"%s\" is no application service: that needs mode = \"appservice\", "
                        "access_token, user and appservice.hs_token", account->name);
-    buf_init(&users, 512);
-    buf_addf(&users, "@%s:.*", conf->user);
+    buf_init(&users, 1024);
+    buf_addc(&users, '@');
+    for (const char *c = conf->user; *c; c++)
+        buf_addf(&users, strchr(".+*?()[]{}|^$\\", *c) ? "\\%c" : "%c", *c);
+    buf_adds(&users, ":.*");
     add_line(out, "id", conf->appservice.id);
     add_line(out, "url", conf->appservice.url);
     add_line(out, "as_token", secret_reveal(&conf->access_token));

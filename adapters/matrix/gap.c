@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "adapters/matrix/matrix.h"
 #include "plugin/base/json.h"
@@ -11,6 +12,7 @@
 #define EVENTS_MAX 4096U /* kept of one gap */
 
 struct gap {
+    struct gap *prev, *next;
     struct matrix *m;
     struct room *room;
     struct item *item;
@@ -19,7 +21,9 @@ struct gap {
     struct timer again;
     int64_t pause_ms;
     char *from;
+    bool running;          /* else it waits in line */
     bool small;            /* pages of GAP_PAGE_EVENTS_SMALL */
+    unsigned tries;        /* of this page, that failed while the homeserver was there */
     unsigned pages;
     size_t bytes;          /* of all pages, about */
     size_t messages;       /* kept, of those that are messages */
@@ -46,14 +50,37 @@ static void reverse(struct found *v, size_t n)
     }
 }
 
+/* A page and all that is kept of a gap are large, and after a long pause each room has one. */
+static void run_next(struct gaps *gaps)
+{
+    struct gap *g;
+
+    DL_SEARCH_SCALAR(gaps->all, g, running, false);
+    if (!g || gaps->running >= GAPS_RUNNING_MAX)
+        return;
+    g->running = true;
+    gaps->running++;
+    ask(g);
+}
+
+static void stand_back(struct gap *g)
+{
+    DL_DELETE(g->m->gaps.all, g);
+    g->m->gaps.running -= g->running;
+    g->running = false;
+}
+
 static void end(struct gap *g)
 {
+    struct gaps *gaps = &g->m->gaps;
+
     log_debug(matrix_area(g->m), "%s: %zu events were left out of the stream; %u pages of them looked at",
               room_label(g->room), g->n, g->pages);
     reverse(g->found, g->n);
     size_t n = g->n;
     g->n = 0; /* they are the intake's */
     intake_filled(g->item, g->found, n);
+    run_next(gaps);
 }
 
 /* --- a page --- */
@@ -119,10 +146,11 @@ static bool take_page(struct gap *g, cJSON *page)
 
 static void failed(struct gap *g, const struct api_reply *r)
 {
+    g->tries += g->m->running;
     if (r->err.code == ERR_TOO_LARGE && !g->small) {
         g->small = true;
         ask(g);
-    } else if (r->retry) {
+    } else if (r->retry && g->tries < GAP_TRIES_MAX) {
         timer_set(&g->again, r->retry_after_ms > g->pause_ms ? r->retry_after_ms : g->pause_ms);
         g->pause_ms = g->pause_ms * 2 < GAP_RETRY_MAX_MS ? g->pause_ms * 2 : GAP_RETRY_MAX_MS;
     } else {
@@ -143,6 +171,7 @@ static void on_page(void *arg, struct api_reply *r)
         return;
     }
     g->pause_ms = GAP_RETRY_MS;
+    g->tries = 0;
     g->bytes += r->bytes;
     page = api_reply_take(r);
     bool over = take_page(g, page);
@@ -192,7 +221,8 @@ struct gap *gap_start(struct matrix *m, struct room *r, const struct intake_gap 
     g->from = mem_dup(what->from);
     g->pause_ms = GAP_RETRY_MS;
     timer_init(&g->again, m->a->loop, ask, g);
-    ask(g);
+    DL_APPEND(m->gaps.all, g);
+    run_next(&m->gaps);
     return g;
 }
 
@@ -202,6 +232,7 @@ void gap_free(struct gap **gap)
 
     if (!g)
         return;
+    stand_back(g);
     api_cancel(&g->call);
     timer_cancel(&g->again);
     for (size_t i = 0; i < g->n; i++)

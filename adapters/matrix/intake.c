@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "adapters/matrix/backlog.h"
 #include "adapters/matrix/gap.h"
 #include "adapters/matrix/invite.h"
 #include "adapters/matrix/look.h"
@@ -41,6 +42,7 @@ struct item {
     bool too_busy;        /* context only because the room's queue was full for too long */
     bool carries;         /* the batch's position is written with it */
     bool looked_event, looked_person;
+    unsigned asked;       /* in vain about its room */
     int64_t tried_ms;     /* first try to hand it over, monotonic; 0: none yet */
     struct api_call *call;
     struct intake_gap left_out;
@@ -233,21 +235,33 @@ bool intake_is_coming(const cJSON *json, const char *user)
 {
     const char *type = json_str(json, "type"), *who = json_str(json, "state_key");
     const char *membership = json_str(json_get(json, "content"), "membership");
+    const char *before = json_str(json_get(json_get(json, "unsigned"), "prev_content"), "membership");
 
-    return type && who && membership && strcmp(type, "m.room.member") == 0 && strcmp(who, user) == 0 &&
-           (strcmp(membership, "join") == 0 || strcmp(membership, "invite") == 0);
+    if (!type || !who || !membership || strcmp(type, "m.room.member") != 0 || strcmp(who, user) != 0)
+        return false;
+    return strcmp(membership, "invite") == 0 ||
+           (strcmp(membership, "join") == 0 && !(before && strcmp(before, "join") == 0)); /* else only a new name */
 }
 
-/* The homeserver's own measure of its age comes first: clocks differ. */
+static int64_t age_of(const cJSON *json)
+{
+    int64_t sent = json_int(json, "origin_server_ts", 0);
+
+    return json_int(json_get(json, "unsigned"), "age", sent ? clock_wall_ms() - sent : 0);
+}
+
+bool intake_is_missed(const struct matrix *m, const cJSON *json)
+{
+    return age_of(json) > clock_mono_ms() - m->started_ms;
+}
+
 bool intake_too_old(const struct matrix *m, const cJSON *json, bool missed)
 {
     int64_t max = matrix_conf(m)->catch_up.max_age;
-    int64_t sent = json_int(json, "origin_server_ts", 0);
-    int64_t age = json_int(json_get(json, "unsigned"), "age", sent ? clock_wall_ms() - sent : 0);
 
     if (!missed && max < LIVE_AGE_MS)
         max = LIVE_AGE_MS;
-    return age > max && age > clock_mono_ms() - m->started_ms; /* what was said since then was not missed */
+    return age_of(json) > max && intake_is_missed(m, json);
 }
 
 static bool is_own(const struct item *i)
@@ -422,15 +436,45 @@ static bool refers(struct item *i)
     return false;
 }
 
-static void on_survey(void *arg, struct api_reply *r)
+/* True: a question about the room has no answer yet, and is asked again in a
+ * moment. A message is not lost because the homeserver is away; one whose room
+ * it can never tell of must not hold up all others. */
+static bool asks_again(struct item *i, const struct api_reply *r)
 {
-    struct item *i = arg;
     struct lane *lane = i->room->lane;
 
     i->call = NULL;
-    survey_heard(i->room, r);
     lane->waiting = false;
+    i->asked += i->batch->m->running;
+    if (r->retry && i->asked < LANE_ASKS_MAX) {
+        timer_set(&lane->again, LANE_PAUSE_MS);
+        return true;
+    }
+    i->asked = 0;
     defer_set(&lane->step);
+    return false;
+}
+
+static void on_survey(void *arg, struct api_reply *r)
+{
+    struct item *i = arg;
+
+    if (!asks_again(i, r))
+        survey_heard(i->room, r);
+}
+
+static void on_backlog(void *arg, struct api_reply *r)
+{
+    struct item *i = arg;
+
+    if (!asks_again(i, r))
+        backlog_heard(i->room, r);
+}
+
+static void waits_for(struct item *i, struct api_call *call)
+{
+    i->call = call;
+    i->room->lane->waiting = true;
 }
 
 /* False: it waits to hear what the room is like. */
@@ -440,9 +484,23 @@ static bool placed(struct item *i)
 
     if (matrix_conf(m)->mode == MODE_SYNC || i->room->surveyed)
         return true;
-    i->call = survey_start(m, i->room, on_survey, i);
-    i->room->lane->waiting = true;
+    waits_for(i, survey_start(m, i->room, on_survey, i));
     return false;
+}
+
+/* False: it waits to hear how many were missed after it. /sync is counted when it comes. */
+static bool counted(struct item *i)
+{
+    struct matrix *m = i->batch->m;
+
+    if (matrix_conf(m)->mode == MODE_SYNC || i->context || !intake_is_missed(m, i->json))
+        return true;
+    if (!backlog_known(i->room)) {
+        waits_for(i, backlog_start(m, i->room, on_backlog, i));
+        return false;
+    }
+    i->context = backlog_too_long(i->room, &i->ev);
+    return true;
 }
 
 /* False: it waits for its sender's name. */
@@ -525,7 +583,7 @@ static void on_reaction(const struct item *i)
     const struct matrix *m = i->batch->m;
     const struct recent_event *what = recent_find(&m->recent, i->ev.target);
 
-    if (i->context || i->ev.mark == MARK_NONE || !what || !what->sender || strcmp(what->sender, m->user) != 0)
+    if (i->context || i->ev.mark == MARK_NONE || !matrix_conf(m)->reactions || !what || !what->sender || strcmp(what->sender, m->user) != 0)
         return;
     adapter_reaction(m->a, i->room->id, what->talk, i->ev.target, i->ev.sender,
                      i->ev.mark == MARK_RETRY ? REACTION_RETRY : REACTION_REMOVE);
@@ -544,6 +602,18 @@ static void on_state(struct item *i)
     room_state(i->room, &i->ev);
     if (i->ev.kind == EVENT_TOMBSTONE)
         invite_follow_all(m);
+    else if (i->ev.kind == EVENT_POWER)
+        room_remark_mute(m);
+    else if (i->ev.kind == EVENT_ENCRYPTION)
+        secrecy_changed(m);
+}
+
+/* Does it matter at once what the room is like after it? */
+static bool moves_us(const struct item *i)
+{
+    bool leaves = i->ev.kind == EVENT_MEMBER && (i->ev.member == MEMBER_LEAVE || i->ev.member == MEMBER_BAN);
+
+    return i->ev.kind == EVENT_TOMBSTONE || (leaves && matrix_conf(i->batch->m)->leave_empty);
 }
 
 /* True: done with. */
@@ -561,11 +631,11 @@ static bool process(struct item *i)
     }
     if (i->ev.state_key)
         on_state(i);
-    if (i->old || i->ev.state_key || !i->ev.id)
+    if (i->old || (i->ev.state_key && !moves_us(i)) || !i->ev.id)
         return true;
     if (!placed(i))
         return false;
-    if (!i->room->member)
+    if (!i->room->member || i->ev.state_key)
         return true;
     if (is_own(i)) {
         if (!i->ev.edits)
@@ -582,7 +652,7 @@ static bool process(struct item *i)
         on_reaction(i);
     if (!is_message(&i->ev) || (i->ev.kind == EVENT_NOTICE && !matrix_conf(m)->notices))
         return true;
-    if (refers(i) && named(i))
+    if (counted(i) && refers(i) && named(i))
         hand_over(i);
     return false;
 }

@@ -22,6 +22,7 @@
 #define LANE_PATIENCE_MS 60000       /* with a room whose queue is full */
 #define LANE_PATIENCE_MISSED_MS 600000 /* the same with what was missed, which all comes at once */
 #define LANE_PATIENCE_PUSHED_MS 15000  /* the same while the homeserver waits for the end of its transaction */
+#define LANE_ASKS_MAX 300            /* about one room, of a homeserver that is there but does not say */
 #define LIVE_AGE_MS 300000           /* a message that the server delivers late is answered if it is younger */
 #define KEEP_MS 60000                /* a position without messages is written no more often */
 
@@ -87,9 +88,11 @@ void intake_accepted(struct matrix *m, struct item *i, const struct msg_accepted
 const char *intake_talk(const struct room *r, const char *sender, const char *thread);
 /* Would this be a message to the host? By its type alone. */
 bool intake_is_message(const cJSON *json, const char *user);
-/* Is the user invited or joining with it? */
+/* Does the user come into the room with it, or are they invited? */
 bool intake_is_coming(const cJSON *json, const char *user);
-/* Too old to be answered. */
+/* Was it said before we were here? */
+bool intake_is_missed(const struct matrix *m, const cJSON *json);
+/* Too old to be answered. The homeserver's own measure of its age comes first: clocks differ. */
 bool intake_too_old(const struct matrix *m, const cJSON *json, bool missed);
 
 #endif

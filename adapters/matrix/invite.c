@@ -64,6 +64,21 @@ static struct errand *errand_new(struct matrix *m, enum errand_kind kind, const 
     return e;
 }
 
+/* Whoever may invite may do so a thousand times. Oldest first: those that run are at the front. */
+static void run_next(struct matrix *m)
+{
+    struct errand *e;
+    unsigned running = 0;
+
+    DL_FOREACH(m->errands, e)
+    {
+        if (running++ >= INVITES_RUNNING_MAX)
+            return;
+        if (e->tries == 0)
+            run(e);
+    }
+}
+
 /* --- being there --- */
 
 static void greet(const struct errand *e)
@@ -92,6 +107,7 @@ static void on_done(void *arg, struct api_reply *r)
 {
     static const char *const what[] = { "join", "decline", "leave", "follow to" };
     struct errand *e = arg;
+    struct matrix *m = e->m;
 
     e->call = NULL;
     if (r->retry && e->tries < INVITE_TRIES) {
@@ -107,6 +123,7 @@ static void on_done(void *arg, struct api_reply *r)
         log_info(matrix_area(e->m), "%s %s (%s)", e->kind == ERRAND_DECLINE ? "declined the invitation to" : "left",
                  e->room, e->who);
     errand_free(e);
+    run_next(m);
 }
 
 static void run(void *arg)
@@ -191,7 +208,7 @@ void invite_heard(struct matrix *m, const char *room, const cJSON *state)
         if (e) {
             e->encrypted = v.encrypted;
             e->like = mem_dup(v.like);
-            run(e);
+            run_next(m);
         }
     }
     free(v.alias);
@@ -207,7 +224,7 @@ static void follow(struct matrix *m, struct room *r)
 
     r->followed = true;
     if (e)
-        run(e);
+        run_next(m);
 }
 
 void invite_follow_all(struct matrix *m)
@@ -225,5 +242,5 @@ void invite_look_around(struct matrix *m, struct room *r)
         return;
     e = errand_new(m, ERRAND_LEAVE, r->id, "nobody else is there");
     if (e)
-        run(e);
+        run_next(m);
 }

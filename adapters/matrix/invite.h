@@ -7,6 +7,7 @@
 
 #include <cjson/cJSON.h>
 
+#define INVITES_RUNNING_MAX 8   /* rooms that are joined or left at once; the others wait in line */
 #define INVITE_TRIES 5
 #define INVITE_PAUSE_MS 2000    /* after a try that failed; doubles */
 #define INVITE_JOIN_MS 120000   /* a join of a large room takes other servers long */

@@ -208,7 +208,10 @@ static void on_password(void *arg, struct api_reply *r)
     if (!token || !device) {
         if (!e.code)
             err_set(&e, ERR_PROTO, "the answer has no access_token and device_id");
-        err_prefix(&e, strcmp(r->errcode, "M_FORBIDDEN") == 0 ? "user or password is wrong" : "log-in");
+        if (e.code == ERR_RATE && r->retry_after_ms > 0)
+            err_prefix(&e, "the homeserver takes no more log-ins for %" PRId64 " s", (r->retry_after_ms + 999) / 1000);
+        else
+            err_prefix(&e, strcmp(r->errcode, "M_FORBIDDEN") == 0 ? "user or password is wrong" : "log-in");
         fail(m, &e, r->retry);
         return;
     }

@@ -69,6 +69,8 @@ static const struct setting settings[] = {
       .help = "Type of the bot's messages. Bots do not answer to m.notice." },
     { .name = "notices", .type = SETTING_BOOL, .offset = AT(notices), .fallback = "false",
       .help = "Whether messages of type m.notice are read too. Mostly bots send those." },
+    { .name = "reactions", .type = SETTING_BOOL, .offset = AT(reactions), .fallback = "true",
+      .help = "Whether 🔁 and 🗑 on one of the bot's messages are commands: again, and away with it." },
     { .name = "edit_interval_ms", .type = SETTING_INT, .offset = AT(edit_interval_ms), .min = EDIT_INTERVAL_MIN_MS,
       .max = EDIT_INTERVAL_MAX_MS, .fallback = "1000",
       .help = "A growing answer is edited no more often. A server that limits the bot makes it rarer." },
@@ -114,7 +116,8 @@ void matrix_down(struct matrix *m, const struct err *e, bool retry)
         return;
     disconnect(m);
     m->down_why = *e;
-    m->down_retry = retry;
+    /* A homeserver knows an application service's tokens when it has read the registration, at its next start. */
+    m->down_retry = retry || matrix_conf(m)->mode == MODE_APPSERVICE;
     m->down_due = true;
     defer_set(&m->later);
 }
@@ -154,7 +157,7 @@ static void on_reached(struct matrix *m, const struct err *e)
     if (e->code)
         matrix_down(m, e, true);
     else
-        matrix_online(m);
+        sync_start(m); /* only a snapshot, for what the rooms are like */
 }
 
 void matrix_logged_in(struct matrix *m)

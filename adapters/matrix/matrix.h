@@ -8,7 +8,8 @@
  *   intake.c     events on their way to the host: order, answers waited for,
  *                the stream's position; gap.c: what the stream left out
  *   look.c       what an event refers to; recent.c (pure): events seen lately
- *   room.c       what is known of each room; survey.c: asked for as a whole
+ *   room.c       what is known of each room; survey.c: asked for as a whole;
+ *   backlog.c    how much of what an application service missed it answers
  *   invite.c     coming into rooms and leaving them
  *   send.c       messages and their edits; sign.c: typing and read receipts
  *   secrecy.c    encrypted rooms, which it says that it cannot read
@@ -21,6 +22,7 @@
 
 #include "adapters/matrix/api.h"
 #include "adapters/matrix/appservice.h"
+#include "adapters/matrix/gap.h"
 #include "adapters/matrix/intake.h"
 #include "adapters/matrix/login.h"
 #include "adapters/matrix/recent.h"
@@ -55,7 +57,7 @@ struct matrix_conf {
     int thread;  /* enum matrix_scope */
     int msgtype; /* enum matrix_msgtype */
     int64_t edit_interval_ms;
-    bool notices, leave_empty;
+    bool notices, reactions, leave_empty;
     char *greeting;
     char *ca_file, *proxy;
     struct {
@@ -83,6 +85,7 @@ struct matrix {
     struct sync sync;
     struct appservice appservice;
     struct intake intake;
+    struct gaps gaps;
     struct room *rooms; /* hash by id */
     struct recent recent;
     struct sender sender;

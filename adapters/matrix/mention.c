@@ -164,5 +164,5 @@ bool mention_of(const struct event *ev, const char *user, const char *name)
     const cJSON *mentions = json_get(ev->content, "m.mentions");
     const char *html = own_html(ev->content);
     return listed(mentions, user) || linked(ev->text, user) || (html && linked(html, user)) ||
-           any_at(ev->text, "", user) || called(ev, user, name, mentions != NULL);
+           any_at(ev->text, "@", user + 1) || called(ev, user, name, mentions != NULL);
 }

@@ -6,7 +6,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <uthash.h>
+
+#include "plugin/base/table.h"
 
 #define RECENT_MAX 512U             /* events */
 #define RECENT_TEXT_BYTES_MAX 1024U /* of each text, cut at a character */

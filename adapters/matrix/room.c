@@ -129,7 +129,7 @@ unsigned room_list(const struct matrix *m, bool (*is)(const struct room *r), str
 
 static bool is_mute(const struct room *r)
 {
-    return r->mute;
+    return r->mute && !r->successor; /* of a room that was replaced nobody expects it */
 }
 
 void room_remark_mute(struct matrix *m)

@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "adapters/matrix/event.h"
 #include "plugin/adapter.h"
+#include "plugin/base/table.h"
 
 #define ROOM_NAMES_MAX 32U     /* people whose names are remembered, of each room */
 #define ROOM_VERSION_BYTES 32
@@ -36,6 +36,7 @@ struct room {
     int64_t joined, invited; /* people, us included; -1: not known */
     bool member;           /* we are in it */
     bool surveyed;         /* survey.c asked for all this */
+    int64_t counted_ms, answer_from_ms; /* backlog.c */
     bool listed_direct;    /* in m.direct */
     bool encrypted, space;
     bool mute;             /* we may not speak */

@@ -18,6 +18,7 @@
 
 #define KEY_BYTES_MAX 2048U
 #define TXN_BYTES 160
+#define PARTIAL_PAUSE_MS 5000 /* after text that was refused, though more of it came meanwhile */
 
 enum out_state {
     OUT_PLACING,  /* whom does it answer, and in which thread? */
@@ -225,7 +226,7 @@ static void unsaid(struct out *o, struct api_reply *r)
         if (o->done && o->version == o->calling)
             out_free(o); /* whoever waited sends it again, with all that it says */
         else
-            timer_set(&o->timer, NOTE_PAUSE_MS);
+            timer_set(&o->timer, PARTIAL_PAUSE_MS);
     } else if (r->retry && o->tries < NOTE_TRIES) {
         o->tries++;
         timer_set(&o->timer, NOTE_PAUSE_MS);
@@ -434,13 +435,21 @@ static void on_looked(void *arg, struct api_reply *r)
     step(o);
 }
 
+/* Where we may not speak, only what somebody waits for is tried: they want to hear what becomes of it. */
+static bool is_in_vain(const struct out *o)
+{
+    const struct room *r = room_find(o->s->m, o->chat);
+
+    return !o->waiters && !o->tries && r && r->mute;
+}
+
 /* The one place where it moves on. */
 static void step(struct out *o)
 {
     struct matrix *m = o->s->m;
     int64_t pause = pause_ms(o);
 
-    if (o->call || o->taken_back || o->shown == o->version)
+    if (o->call || o->taken_back || o->shown == o->version || is_in_vain(o))
         return;
     if (!o->placed && o->reply_to && !recent_find(&m->recent, o->reply_to)) {
         o->state = OUT_PLACING;

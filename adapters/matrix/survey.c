@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "adapters/matrix/invite.h"
 #include "adapters/matrix/matrix.h"
 #include "adapters/matrix/secrecy.h"
 
@@ -25,7 +26,7 @@ void survey_heard(struct room *r, const struct api_reply *reply)
 
     r->surveyed = true;
     if (reply->err.code) {
-        r->member = reply->err.code == ERR_TOO_LARGE;
+        r->member = reply->err.code == ERR_TOO_LARGE || reply->retry;
         return;
     }
     cJSON_ArrayForEach(json, reply->json)
@@ -42,4 +43,7 @@ void survey_heard(struct room *r, const struct api_reply *reply)
     }
     room_counts(r, joined, invited);
     secrecy_changed(r->m);
+    room_remark_mute(r->m);
+    invite_follow_all(r->m);
+    invite_look_around(r->m, r);
 }

@@ -151,6 +151,28 @@ static void take_timeline(struct batch *b, struct room *r, cJSON *timeline, bool
     }
 }
 
+static bool has_creation(const cJSON *events)
+{
+    const cJSON *json;
+
+    cJSON_ArrayForEach(json, events)
+    {
+        const char *type = json_str(json, "type");
+
+        if (type && strcmp(type, "m.room.create") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A room is told from its creation on only when we came into it since the last
+ * answer: what we know of it ourselves may be younger than our position. */
+static bool is_new(const struct room *r, const cJSON *json)
+{
+    return !r->member || has_creation(json_get(json_get(json, "state"), "events")) ||
+           has_creation(json_get(json_get(json, "timeline"), "events"));
+}
+
 static void take_joined(struct batch *b, struct matrix *m, cJSON *rooms, bool missed)
 {
     for (cJSON *json = rooms ? rooms->child : NULL; json; json = json->next) {
@@ -159,7 +181,7 @@ static void take_joined(struct batch *b, struct matrix *m, cJSON *rooms, bool mi
         if (!event_id_ok(json->string, '!'))
             continue;
         r = room_get(m, json->string);
-        bool came = !r->member;
+        bool came = is_new(r, json);
         r->member = true;
         r->mute &= !came;
         note_state(r, json_get(json_get(json, "state"), "events"));
@@ -235,7 +257,9 @@ static bool refused(struct matrix *m, struct api_reply *r)
         err_set(&r->err, ERR_PROTO, "the answer to /sync has no next_batch");
     if (!r->err.code)
         return false;
-    if (r->err.code == ERR_TOO_LARGE && !s->small && s->state == SYNC_POLLING) {
+    if (m->pinging && matrix_conf(m)->mode == MODE_APPSERVICE) {
+        matrix_online(m); /* which does not need /sync */
+    } else if (r->err.code == ERR_TOO_LARGE && !s->small && s->state == SYNC_POLLING) {
         s->small = true;
         step(m, SYNC_POLLING);
     } else if (r->err.code == ERR_AUTH && !r->outdated) {
@@ -281,12 +305,11 @@ static void on_poll(void *arg, struct api_reply *r)
         step(m, SYNC_POLLING);
 }
 
-/* The position was lost: what each room said since we first came is looked
- * through, within the bounds of catch_up; the host knows what it had. */
+/* The position was lost: what each room said since we came is looked through, within the bounds of catch_up; the host knows what it had. */
 static void look_at_all(struct matrix *m, const char *position)
 {
     struct batch *b = intake_open(m, position, true, NULL, NULL);
-    const struct intake_gap gap = { .began = true };
+    const struct intake_gap gap = { .joined = true, .began = true };
 
     for (struct room *r = m->rooms; r; r = r->hh.next)
         if (r->member)

@@ -20,7 +20,7 @@ bool access_origin_valid(const char *entry)
 
     if (strcmp(entry, "*") == 0)
         return true;
-    return (strncmp(entry, "http://", 7) == 0 || strncmp(entry, "https://", 8) == 0) && *host &&
+    return host && (strncmp(entry, "http://", 7) == 0 || strncmp(entry, "https://", 8) == 0) && *host &&
            host[strspn(host, AUTHORITY_CHARS)] == '\0';
 }
 

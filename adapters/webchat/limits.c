@@ -3,9 +3,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "plugin/base/mem.h"
+#include "plugin/base/table.h"
 
 #define MINUTE_US INT64_C(60000000)
 #define EXPIRED_PER_CALL 2 /* more than one, so that the table shrinks while it is used */

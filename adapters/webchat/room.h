@@ -4,10 +4,10 @@
 #ifndef WARBLER_WEBCHAT_ROOM_H
 #define WARBLER_WEBCHAT_ROOM_H
 
-#include <uthash.h>
 
 #include "adapters/webchat/webchat.h"
 #include "plugin/base/buf.h"
+#include "plugin/base/table.h"
 
 struct room {
     UT_hash_handle hh;

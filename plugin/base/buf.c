@@ -52,6 +52,16 @@ static enum err_code reserve(struct buf *b, size_t more)
     return ERR_OK;
 }
 
+void buf_expect(struct buf *b, size_t more)
+{
+    size_t need = b->len + (more < b->max - b->len ? more : b->max - b->len) + 1;
+    if (b->failed || need <= b->cap)
+        return;
+    b->data = mem_resize(b->data, need, 1);
+    b->data[b->len] = '\0';
+    b->cap = need;
+}
+
 enum err_code buf_add(struct buf *b, const void *data, size_t len)
 {
     if (len == 0)

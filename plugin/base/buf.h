@@ -24,6 +24,7 @@ struct buf {
 void buf_init(struct buf *b, size_t max); /* allocates nothing */
 void buf_free(struct buf *b);             /* legal on a zeroed struct; usable again afterwards */
 void buf_reset(struct buf *b);            /* empty, memory kept */
+void buf_expect(struct buf *b, size_t more); /* so many bytes are about to come: one allocation instead of many */
 
 enum err_code buf_add(struct buf *b, const void *data, size_t len);
 enum err_code buf_adds(struct buf *b, const char *str);

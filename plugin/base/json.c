@@ -6,12 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugin/base/mem.h"
 #include "plugin/base/utf8.h"
 
 #define REPLACEMENT 0xFFFDU
 #define ESCAPE_CHARS 6U      /* of "\uXXXX" */
 #define INT_EXACT_MAX 0x1p53 /* from here on a double skips integers */
 #define DOUBLE_TEXT_BYTES 40 /* "%.17g" needs 24, a locale's decimal point a few more */
+
+/* cJSON says of a document for which it gets no memory what it says of one that
+ * is malformed, and those are dropped: with it, a person's message. And it prints
+ * without the member that it could not make. */
+__attribute__((constructor)) static void give_memory(void)
+{
+    cJSON_Hooks hooks = {.malloc_fn = mem_alloc, .free_fn = free};
+    cJSON_InitHooks(&hooks);
+}
 
 static bool is_high(uint32_t cp)
 {

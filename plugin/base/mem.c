@@ -57,6 +57,12 @@ char *mem_dupn(const char *s, size_t len)
     return copy;
 }
 
+void mem_out(const char *library)
+{
+    log_error("mem", "out of memory: %s was refused some", library);
+    abort();
+}
+
 void mem_give_back(void)
 {
 #ifdef __GLIBC__

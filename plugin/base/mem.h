@@ -11,6 +11,10 @@ void *mem_resize(void *p, size_t n, size_t size);
 char *mem_dup(const char *s);                 /* NULL gives NULL */
 char *mem_dupn(const char *s, size_t len);    /* adds a NUL */
 
+/* The same end, where a library was refused memory and going on without would
+ * be worse: what it was to hold would be missing. */
+_Noreturn void mem_out(const char *library);
+
 /* Gives what was freed back to the system, where the C library can: it keeps
  * what lies between live objects. A few milliseconds after a burst. */
 void mem_give_back(void);

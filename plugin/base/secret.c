@@ -1,7 +1,10 @@
 #include "plugin/base/secret.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,9 +98,31 @@ double random_unit(void)
     return (double)(bits >> 11) * 0x1p-53; /* as many bits as a double holds */
 }
 
+/* OpenSSL 3.0 goes on with a context that it could not make, and crashes. */
+static bool has_context(void)
+{
+#if OPENSSL_VERSION_MAJOR >= 3
+    return OSSL_LIB_CTX_get0_global_default() != NULL;
+#else
+    return true;
+#endif
+}
+
+/* Finding it takes OpenSSL longer than hashing a line. */
+static EVP_MD *sha256;
+
+static void find_sha256(void)
+{
+    sha256 = has_context() ? EVP_MD_fetch(NULL, "SHA256", NULL) : NULL;
+}
+
+/* Who somebody is hangs on it: without a digest, all would be the same. */
 void sha256_hex(char out[65], const void *data, size_t len)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(data, len, digest);
+    pthread_once(&once, find_sha256);
+    if (!sha256 || !EVP_Digest(data, len, digest, NULL, sha256, NULL))
+        mem_out("OpenSSL");
     hex(out, digest, sizeof digest);
 }

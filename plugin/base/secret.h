@@ -26,7 +26,7 @@ bool secret_equal(const struct secret *s, const char *candidate, size_t len);
 void random_hex(char *out, size_t n_bytes);
 double random_unit(void); /* [0,1), for jitter and chance; from the same generator */
 
-/* SHA-256 of data as hex: 64 digits and a NUL. */
+/* SHA-256 of data as hex: 64 digits and a NUL. Aborts if OpenSSL cannot. */
 void sha256_hex(char out[65], const void *data, size_t len);
 
 #endif

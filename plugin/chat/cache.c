@@ -2,12 +2,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
 #include "plugin/base/secret.h"
+#include "plugin/base/table.h"
 
 #define KEY_LEN (CACHE_KEY_BYTES - 1)
 #define SHARE_BYTES 32 /* of an entry in the hash table's buckets and in the allocator's own bookkeeping */

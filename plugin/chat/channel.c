@@ -236,21 +236,31 @@ static void tell_waiters(struct channel *ch, const struct err *e)
     channel_unref(ch);
 }
 
-/* What an earlier run left unanswered. It may have shown a part of the first
- * answer, so that one goes on as an edit; which everybody here will understand
+/* What an earlier run left unanswered, as it came then: a command finds the
+ * turns under way that were begun before it. The first answer may have been shown
+ * in part, so that it goes on as an edit; which everybody here will understand
  * only if it runs before anybody was told how the conversation stands. */
 static void resume(struct channel *ch)
 {
-    struct question *q, *tmp;
-    DL_FOREACH_SAFE(ch->queue, q, tmp)
-        if (q->command)
-            command_run(ch, channel_dequeue(ch, q));
-    struct question *first = ch->queue;
-    if (first)
-        first->seen = true;
+    struct question *q, *tmp, *left = NULL;
+    ch->state = CHANNEL_READY;
+    while ((q = ch->queue)) {
+        channel_dequeue(ch, q);
+        DL_APPEND(left, q);
+    }
+    DL_FOREACH_SAFE(left, q, tmp) {
+        DL_DELETE(left, q);
+        q->seen = true;
+        if (q->command) {
+            turn_next(ch);
+            command_run(ch, q);
+        } else {
+            channel_enqueue(ch, q);
+        }
+    }
     turn_next(ch);
-    if (first && ch->queue == first)
-        first->seen = false;
+    DL_FOREACH(ch->queue, q)
+        q->seen = false;
 }
 
 static int messages_needed(struct channel *ch)
@@ -284,7 +294,6 @@ static void loaded(void *arg, const struct store_loaded *r, const struct err *e)
     ch->row.pins = mem_dup(r->channel.pins);
     ch->row.preset = mem_dup(r->channel.preset);
     ch->seq = ch->out = ch->row.seq_limit;
-    ch->state = CHANNEL_READY;
     take_rows(ch, r);
     tell_waiters(ch, e);
     resume(ch);

@@ -6,9 +6,9 @@
 #ifndef WARBLER_CHAT_CHANNEL_H
 #define WARBLER_CHAT_CHANNEL_H
 
-#include <uthash.h>
 
 #include "plugin/adapter.h"
+#include "plugin/base/table.h"
 #include "plugin/chat/history.h"
 #include "plugin/chat/notice.h"
 #include "plugin/model/calibrate.h"

@@ -192,7 +192,6 @@ static void resumed(struct waiter *w, const struct err *e)
     }
     if (r->tries > RESUME_TRIES_MAX)
         bury(r->ch, r->seq, r->tries);
-    turn_next(r->ch);
     pending_done(r->core, &r->link);
 }
 

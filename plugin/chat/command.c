@@ -226,7 +226,7 @@ static void set_text(const char **field, const char *value)
 static void reset(struct channel *ch, struct question *q)
 {
     turn_cancel_all(ch, q->seq);
-    history_clear(&ch->history);
+    history_drop_before(&ch->history, q->seq); /* after a restart, what was said since stands there too */
     summary_forget(ch);
     set_text(&ch->row.pins, NULL);
     ch->row.reset_seq = q->seq;
@@ -270,13 +270,42 @@ static void prompt(struct channel *ch, const struct bot_conf *bot, struct questi
 }
 
 /* One line, so that what is pinned can be shown as a list. */
-static void add_pin(struct buf *pins, const char *text)
+static void write_pin(struct buf *line, const char *text)
 {
-    if (pins->len)
-        buf_addc(pins, '\n');
-    buf_adds(pins, "- ");
+    buf_adds(line, "- ");
     for (; *text; text++)
-        buf_addc(pins, *text == '\n' ? ' ' : *text);
+        buf_addc(line, *text == '\n' ? ' ' : *text);
+}
+
+static bool has_line(const struct buf *lines, const struct buf *line)
+{
+    const char *at = buf_str(lines), *end;
+    for (; *at; at = *end ? end + 1 : end) {
+        end = at + strcspn(at, "\n");
+        if ((size_t)(end - at) == line->len && memcmp(at, line->data, line->len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is there already stays as it is: after a crash the same command may be obeyed again. */
+static enum notice add_pin(struct channel *ch, struct buf *pins, const char *text)
+{
+    struct buf line;
+    buf_init(&line, PINS_BYTES_MAX);
+    write_pin(&line, text);
+    if (!has_line(pins, &line)) {
+        if (pins->len)
+            buf_addc(pins, '\n');
+        buf_add(pins, line.data, line.len);
+    }
+    bool full = buf_error(&line) || buf_error(pins);
+    buf_free(&line);
+    if (full)
+        return NOTICE_PINS_FULL;
+    set_text(&ch->row.pins, buf_str(pins));
+    channel_save(ch);
+    return NOTICE_PINNED;
 }
 
 static void pin(struct channel *ch, struct question *q, const char *text)
@@ -286,14 +315,8 @@ static void pin(struct channel *ch, struct question *q, const char *text)
     buf_init(&pins, PINS_BYTES_MAX);
     if (ch->row.pins)
         buf_adds(&pins, ch->row.pins);
-    if (*text) {
-        add_pin(&pins, text);
-        result = buf_error(&pins) ? NOTICE_PINS_FULL : NOTICE_PINNED;
-    }
-    if (result == NOTICE_PINNED) {
-        set_text(&ch->row.pins, buf_str(&pins));
-        channel_save(ch);
-    }
+    if (*text)
+        result = add_pin(ch, &pins, text);
     settlef(ch, q, result, buf_str(&pins), "");
     buf_free(&pins);
 }

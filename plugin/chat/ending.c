@@ -153,8 +153,8 @@ static void stored(void *arg, const struct err *e)
         send_last(end);
         close_outbox(end);
     } else if (e->code == ERR_EXISTS) {
-        log_error("chat", "channel %s, message %" PRId64 " has its outcome already; the second one is dropped", ch->name,
-                  end->lead);
+        log_info("chat", "channel %s, message %" PRId64 " was taken back or dropped while it was answered: the answer is not sent",
+                 ch->name, end->lead);
         end->dropped = true;
         outbox_lost(ch, end->lead);
     } else {
@@ -191,9 +191,11 @@ static void add_part(void *arg, const char *text, size_t len)
 static void split(struct parts *p)
 {
     struct ending *end = p->end;
+    const struct adapter *a = end->ch->adapter;
     const struct adapter_facts *f = end->ch->facts;
+    size_t limit = a ? adapter_text_limit(a) : f->text_limit;
     if (!(f->caps & ADAPTER_STORED))
-        reply_split(end->text, strlen(end->text), f->text_limit, f->text_unit, add_part, p);
+        reply_split(end->text, strlen(end->text), limit, f->text_unit, add_part, p);
     end->n_parts = p->n;
     free(end->first);
     end->first = p->n ? mem_dup(p->v[0].text) : NULL;

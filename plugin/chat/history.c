@@ -141,6 +141,7 @@ struct entry *history_add(struct history *h, const struct store_msg *m, const ch
     size_t plain_size = name ? plain_name(plain, name) + 1 : 0;
     struct entry *e = mem_alloc(sizeof(*e) + json.len + 1 + plain_size);
     e->seq = m->seq;
+    e->time_ms = m->time_ms;
     e->kind = m->kind;
     e->turn = m->turn;
     if (m->kind == STORE_PERSON && !e->turn && (m->flags & STORE_ADDRESSED))
@@ -185,6 +186,12 @@ void history_clear(struct history *h)
         history_drop(h, h->head);
 }
 
+void history_drop_before(struct history *h, int64_t seq)
+{
+    while (h->head && history_place(h->head) < seq)
+        history_drop(h, h->head);
+}
+
 struct entry *history_find(struct history *h, int64_t seq)
 {
     struct entry *e = h->head ? h->head->prev : NULL;
@@ -203,23 +210,34 @@ static struct entry *turn_end(const struct entry *e)
     return end;
 }
 
-void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep,
-                  void (*gone)(void *arg, const struct entry *e), void *arg)
+/* Drops the oldest turn; not if something in it is from since_ms or later, or has its place at keep or behind. */
+static bool drop_turn(struct history *h, int64_t since_ms, int64_t keep, history_gone_fn *gone, void *arg)
+{
+    struct entry *end = turn_end(h->head);
+    for (const struct entry *e = h->head; e != end; e = e->next)
+        if (history_place(e) >= keep || e->time_ms >= since_ms)
+            return false;
+    while (h->head != end) {
+        if (gone)
+            gone(arg, h->head);
+        history_drop(h, h->head);
+    }
+    return true;
+}
+
+void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep, history_gone_fn *gone, void *arg)
 {
     if (h->count <= max_messages && h->tokens <= max_tokens)
         return;
     size_t messages = max_messages * HISTORY_TRIM_PERCENT / 100, tokens = max_tokens * HISTORY_TRIM_PERCENT / 100;
-    while (h->head && (h->count > messages || h->tokens > tokens)) {
-        struct entry *end = turn_end(h->head), *e;
-        for (e = h->head; e && e != end; e = e->next)
-            if (history_place(e) >= keep)
-                return;
-        while (h->head != end) {
-            if (gone)
-                gone(arg, h->head);
-            history_drop(h, h->head);
-        }
-    }
+    while (h->head && (h->count > messages || h->tokens > tokens) && drop_turn(h, INT64_MAX, keep, gone, arg))
+        continue;
+}
+
+void history_expire(struct history *h, int64_t since_ms, int64_t keep, history_gone_fn *gone, void *arg)
+{
+    while (h->head && drop_turn(h, since_ms, keep, gone, arg))
+        continue;
 }
 
 const struct entry *history_within(const struct history *h, size_t max_tokens, int64_t keep)

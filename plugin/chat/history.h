@@ -18,6 +18,7 @@
 struct entry {
     struct entry *prev, *next;
     int64_t seq;
+    int64_t time_ms;  /* wall clock */
     int64_t turn;     /* PERSON: seq that leads its turn (its own if alone), 0: only context; BOT: the same */
     enum store_kind kind;
     bool pending;     /* a question that waits: not in the prompt of another turn */
@@ -50,6 +51,7 @@ void history_clear(struct history *h);
 bool history_count_by(struct history *h, const struct vocabulary *v);
 struct entry *history_find(struct history *h, int64_t seq);
 void history_drop(struct history *h, struct entry *e);
+void history_drop_before(struct history *h, int64_t seq); /* every turn whose question stands before it */
 
 /* The number of the question that e belongs to: its own, or the one it answers. */
 int64_t history_place(const struct entry *e);
@@ -59,8 +61,10 @@ int64_t history_place(const struct entry *e);
  * prompt stays the same for many turns and servers can cache it. Nothing from
  * `keep` on is dropped. gone is told of each entry before it is freed; NULL: nobody. */
 #define HISTORY_TRIM_PERCENT 75
-void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep,
-                  void (*gone)(void *arg, const struct entry *e), void *arg);
+typedef void history_gone_fn(void *arg, const struct entry *e);
+void history_trim(struct history *h, size_t max_messages, size_t max_tokens, int64_t keep, history_gone_fn *gone, void *arg);
+/* Likewise the oldest whole turns of which nothing is from since_ms or later. */
+void history_expire(struct history *h, int64_t since_ms, int64_t keep, history_gone_fn *gone, void *arg);
 
 /* The first entry of the newest whole turns that together have at most
  * max_tokens, for a model that takes less; nothing is dropped. Never behind the

@@ -90,7 +90,7 @@ static bool was_called(struct channel *ch, const struct msg_in *m, size_t *skip_
         .direct = m->direct,
         .mentioned = m->mentioned,
         .reply_to_bot = m->reply_to_bot || is_answer_id(m->reply_to),
-        .dice = random_unit(),
+        .dice = ch->rule->triggers & TRIGGER_CHANCE ? random_unit() : 1,
     };
     return trigger_match(&in, skip_r) != 0;
 }
@@ -258,6 +258,7 @@ static void write_down(struct inbound *in)
     struct store_accept accept = {
         .account = ch->account,
         .channel = ch->name,
+        .channel_id = ch->row.id,
         .msg = in->row,
         .seq_limit = in->limit,
         .position = in->m.position,

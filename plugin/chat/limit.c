@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <uthash.h>
 
 #include "config/glob.h"
 #include "config/price_text.h"
 #include "plugin/base/decimal.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
+#include "plugin/base/table.h"
 
 #define MINUTE_MS 60000
 #define HOUR_MS (60 * MINUTE_MS)

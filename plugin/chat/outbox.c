@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "plugin/base/clock.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
+#include "plugin/base/table.h"
 #include "plugin/base/utf8.h"
 #include "plugin/chat/core.h"
 #include "plugin/chat/reply.h"
@@ -355,11 +355,11 @@ static void keep_first(void *arg, const char *part, size_t len)
 /* As much of text as one message takes. */
 static void cut(struct buf *out, const struct adapter *a, const char *text)
 {
-    const struct adapter_facts *f = &a->ops->facts;
-    size_t len = strlen(text), units = f->text_unit == UNIT_BYTES ? len : utf8_points(text, len);
+    enum text_unit unit = a->ops->facts.text_unit;
+    size_t limit = adapter_text_limit(a), len = strlen(text), units = unit == UNIT_BYTES ? len : utf8_points(text, len);
     buf_init(out, len + CUT_SPARE_BYTES);
-    if (f->text_limit && units > f->text_limit)
-        reply_split(text, len, f->text_limit, f->text_unit, keep_first, out);
+    if (limit && units > limit)
+        reply_split(text, len, limit, unit, keep_first, out);
     else
         buf_add(out, text, len);
 }
@@ -429,6 +429,12 @@ static struct adapter *open_account(const struct part *p)
     return a && env->online(env->arg, a) ? a : NULL;
 }
 
+/* An answer that grows stands in nobody's way. */
+static bool is_at_rest(const struct part *p)
+{
+    return p->kind == STORE_OUT_OPEN && p->state == PART_WAITING && !p->wanted;
+}
+
 static void noted(void *arg, const struct err *e)
 {
     struct part *p = arg;
@@ -436,6 +442,8 @@ static void noted(void *arg, const struct err *e)
     p->state = PART_WAITING;
     if (p->lost) {
         read_again(p);
+    } else if (is_at_rest(p)) { /* held since: the rest of its text is being written down as if nothing had left */
+        defer_set(&p->box->pump);
     } else if (e->code || !a) {
         p->not_before_ms = clock_mono_ms() + STORE_RETRY_MS;
         defer_set(&p->box->pump);
@@ -487,12 +495,6 @@ static void start(struct part *p, struct adapter *a)
         settle(p, NULL); /* never was there */
     else
         start_sending(p, a);
-}
-
-/* An answer that grows stands in nobody's way. */
-static bool is_at_rest(const struct part *p)
-{
-    return p->kind == STORE_OUT_OPEN && p->state == PART_WAITING && !p->wanted;
 }
 
 /* The first part of each conversation is the one that may go. */

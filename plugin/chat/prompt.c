@@ -64,10 +64,11 @@ void prompt_front(struct buf *out, const char *pins, const char *summary)
 
 static void add_message(struct buf *out, const struct entry *e)
 {
-    buf_adds(out, e->kind == STORE_PERSON ? "{\"role\":\"user\"" : "{\"role\":\"assistant\"");
+    bool person = e->kind == STORE_PERSON;
     if (e->name)
-        buf_addf(out, ",\"name\":\"%s\"", e->name);
-    buf_adds(out, ",\"content\":\"");
+        buf_addf(out, "{\"role\":\"%s\",\"name\":\"%s\",\"content\":\"", person ? "user" : "assistant", e->name);
+    else
+        buf_adds(out, person ? "{\"role\":\"user\",\"content\":\"" : "{\"role\":\"assistant\",\"content\":\"");
     buf_add(out, e->json, e->len);
     buf_adds(out, "\"}");
 }

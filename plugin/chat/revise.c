@@ -273,6 +273,8 @@ static void marked(struct waiter *w, const struct err *e)
     }
     if (may && c->posted.answer && !ch->row.muted)
         ask_again(ch, c->posted.question, 0);
+    else if (may && !ch->row.muted)
+        turn_start_over(ch, c->posted.turn);
     finish_change(c);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugin/base/clock.h"
 #include "plugin/base/json.h"
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
@@ -78,7 +79,10 @@ static void keep_entry(void *arg, const struct entry *e)
 
 void summary_trim(struct channel *ch, const struct bot_conf *bot, size_t max_tokens, int64_t keep)
 {
-    history_trim(&ch->history, (size_t)bot->history_messages, max_tokens, keep, bot->summary_ref ? keep_entry : NULL, ch);
+    history_gone_fn *gone = bot->summary_ref ? keep_entry : NULL;
+    if (bot->history_age)
+        history_expire(&ch->history, clock_wall_ms() - bot->history_age, keep, gone, ch);
+    history_trim(&ch->history, (size_t)bot->history_messages, max_tokens, keep, gone, ch);
 }
 
 /* --- the model's work --- */

@@ -15,7 +15,7 @@
 #define SUMMARY_BYTES_MAX 8192U            /* of a summary; what is longer is cut */
 #define SUMMARY_KEPT_BYTES_MAX (256U * 1024) /* of turns that wait to be summarised; more are forgotten */
 
-/* Trims the history to the bot's history_messages and to max_tokens; see history_trim(). */
+/* Trims the history to the bot's history_age and history_messages and to max_tokens; see history_trim(). */
 void summary_trim(struct channel *ch, const struct bot_conf *bot, size_t max_tokens, int64_t keep);
 
 /* Begins with what was trimmed, unless there is nothing, or the channel is

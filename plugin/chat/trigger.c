@@ -20,23 +20,40 @@ struct keywords {
     pcre2_code *code[];
 };
 
+static void *give(PCRE2_SIZE size, void *arg)
+{
+    (void)arg;
+    return mem_alloc(size);
+}
+
+static void take(void *p, void *arg)
+{
+    (void)arg;
+    free(p);
+}
+
+/* A pattern that got no memory would match nothing, and the person would wait in vain. */
 struct keywords *keywords_new(const struct strings *patterns)
 {
     if (!patterns->n)
         return NULL;
     struct keywords *k = mem_alloc(sizeof(*k) + patterns->n * sizeof(k->code[0]));
-    k->limits = pcre2_match_context_create(NULL);
+    pcre2_general_context *memory = pcre2_general_context_create(give, take, NULL);
+    pcre2_compile_context *compiling = pcre2_compile_context_create(memory);
+    k->limits = pcre2_match_context_create(memory);
     pcre2_set_match_limit(k->limits, KEYWORD_MATCH_LIMIT);
     pcre2_set_depth_limit(k->limits, KEYWORD_DEPTH_LIMIT);
-    k->match = pcre2_match_data_create(1, NULL);
+    k->match = pcre2_match_data_create(1, memory);
     for (size_t i = 0; i < patterns->n; i++) {
         int error;
         PCRE2_SIZE at;
         pcre2_code *code = pcre2_compile((PCRE2_SPTR)patterns->v[i], PCRE2_ZERO_TERMINATED,
-                                         PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS, &error, &at, NULL);
+                                         PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS, &error, &at, compiling);
         if (code)
             k->code[k->n++] = code;
     }
+    pcre2_compile_context_free(compiling);
+    pcre2_general_context_free(memory); /* what was made by it has a copy */
     return k;
 }
 

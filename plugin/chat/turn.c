@@ -554,6 +554,7 @@ static void lay_out(struct turn *t, struct completion_request *req)
 {
     size_t tokens;
     buf_reset(&t->messages);
+    buf_expect(&t->messages, t->ch->history.bytes);
     prompt_build(&t->messages, buf_str(&t->front), &t->ch->history, t->from, t->ask, &tokens);
     req->messages = buf_str(&t->messages);
     req->messages_len = t->messages.len;
@@ -740,9 +741,8 @@ static void choose(struct turn *t)
     struct channel *ch = t->ch;
     struct question *head = ch->queue, *dropped = NULL, *q, *tmp;
     int64_t turn = head->turn;
-    enum queue_policy policy = turn                         ? QUEUE_MERGE
-                               : head->retry || head->wish ? QUEUE_EACH
-                                                           : (enum queue_policy)t->bot->queue;
+    bool alone = head->retry || head->wish || head->seen; /* seen, and bound to no other: that is how it was asked before */
+    enum queue_policy policy = turn ? QUEUE_MERGE : alone ? QUEUE_EACH : (enum queue_policy)t->bot->queue;
     take(ch, head, &t->questions);
     DL_FOREACH_SAFE(ch->queue, q, tmp) {
         if (policy == QUEUE_EACH || q->retry || q->turn != turn || (q->wish && !turn))

@@ -28,8 +28,8 @@ void turn_cancel(struct turn *t);
 /* The same, and what waits from before seq is decided not to be answered. False: there was nothing. */
 bool turn_cancel_all(struct channel *ch, int64_t seq);
 /* The text of one of its questions, or of the one that it asks again, is another
- * now: its answer starts over, in the same message. False: there is no such turn,
- * or its answer is complete. */
+ * now, or somebody does not like where the answer goes: it starts over, in the
+ * same message. False: there is no such turn, or its answer is complete. */
 bool turn_start_over(struct channel *ch, int64_t seq);
 /* A question was taken back: what came of the answer is, too, and the others of
  * its turn are asked again. The store knows already. */

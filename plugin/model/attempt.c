@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "plugin/base/mem.h"
 #include "plugin/model/delta.h"
@@ -14,6 +15,7 @@
  * the usage and [DONE] are, after a finish reason. */
 #define DONE_LINGER_MS 50
 #define FINISH_LINGER_MS 2000
+#define REQUEST_OTHER_BYTES 1024U /* of a request beside its conversation, mostly */
 #define FOREVER_MS (24 * 3600 * 1000) /* where no deadline is configured */
 
 /* What the body turned out to be. Content types cannot be trusted. */
@@ -392,6 +394,7 @@ struct attempt *attempt_start(struct model_client *client, const struct attempt_
     delta_init(&a->delta, COMPLETION_TEXT_BYTES_MAX);
     a->delta.thought.kept = handler->reasoning && req->model->show_reasoning != SHOW_REASONING_NO;
     timer_init(&a->timer, client->loop, on_timer, a);
+    buf_expect(&a->request, req->parts->messages_len + REQUEST_OTHER_BYTES);
     if (request_body(&a->request, req->model, req->quirks, req->parts) != ERR_OK)
         err_set(e, ERR_TOO_LARGE, "the request is over %u bytes", REQUEST_BYTES_MAX);
     else

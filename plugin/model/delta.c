@@ -6,6 +6,7 @@
 
 #include "plugin/base/mem.h"
 #include "plugin/base/utf8.h"
+#include "plugin/model/chunk.h"
 #include "plugin/model/usage.h"
 
 #define THINK_OPEN "<think>"
@@ -610,6 +611,39 @@ static enum err_code failed_event(const cJSON *root, const char *data, size_t le
     return f->err.code;
 }
 
+static void take_string(char *out, size_t cap, struct chunk_string s)
+{
+    if (s.len > 0)
+        snprintf(out, cap, "%.*s", (int)s.len, s.s);
+}
+
+/* What merge_root() makes of such a chunk. */
+static void merge_chunk(struct delta *d, const struct chunk *c)
+{
+    char finish[64] = "";
+    if (!d->id[0])
+        take_string(d->id, sizeof d->id, c->id);
+    take_string(d->service_tier, sizeof d->service_tier, c->service_tier);
+    buf_reset(&d->flat);
+    chunk_content(c, &d->flat);
+    add_text(d, buf_str(&d->flat), d->flat.len);
+    take_string(finish, sizeof finish, c->finish);
+    take_finish(d, finish);
+}
+
+/* False: it is another kind of event. */
+static bool take_chunk(struct delta *d, const char *data, size_t len)
+{
+    struct chunk chunk;
+    if (!chunk_fits(&d->mold, data, len, &chunk)) {
+        if (!chunk_read(&chunk, data, len))
+            return false;
+        chunk_cast(&d->mold, &chunk, data, len);
+    }
+    merge_chunk(d, &chunk);
+    return true;
+}
+
 enum err_code delta_event(struct delta *d, const char *type, const char *data, size_t len, struct failure *f)
 {
     bool error = strcmp(type, "error") == 0;
@@ -619,6 +653,8 @@ enum err_code delta_event(struct delta *d, const char *type, const char *data, s
         d->done = true;
     bool json = len > 0 && (*data == '{' || *data == '[');
     if (d->done || d->full || (!json && !error))
+        return ERR_OK;
+    if (!error && take_chunk(d, data, len))
         return ERR_OK;
     cJSON *root = json_parse(data, len);
     enum err_code code = ERR_OK;

@@ -14,6 +14,7 @@
 
 #include "plugin/base/buf.h"
 #include "plugin/base/json.h"
+#include "plugin/model/chunk.h"
 #include "plugin/model/completion.h"
 #include "plugin/model/failure.h"
 #include "plugin/model/thought.h"
@@ -58,6 +59,7 @@ struct delta {
     size_t matched;
     bool stripped, completing, anew;
     char fault[32];
+    struct chunk_mold mold;
 };
 
 void delta_init(struct delta *d, size_t text_max_bytes);

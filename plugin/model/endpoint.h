@@ -8,8 +8,8 @@
 #ifndef WARBLER_MODEL_ENDPOINT_H
 #define WARBLER_MODEL_ENDPOINT_H
 
-#include <uthash.h>
 
+#include "plugin/base/table.h"
 #include "plugin/model/breaker.h"
 #include "plugin/model/bucket.h"
 #include "plugin/model/calibrate.h"

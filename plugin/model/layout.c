@@ -96,7 +96,7 @@ static struct cursor over(const char *array, size_t len)
 
 static bool same(struct span a, struct span b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.s, b.s, a.len) == 0);
+    return a.len == b.len && (a.len == 0 || (a.s && b.s && memcmp(a.s, b.s, a.len) == 0));
 }
 
 /* --- writing --- */
@@ -105,29 +105,24 @@ struct writer {
     struct buf *out;
     const struct layout *l;
     size_t begin;
-    struct span open; /* role of the message whose content is not closed yet */
+    struct span last; /* role of the message that was written last, if more may be joined to it */
 };
+
+static const char message_end[] = "\"}";
 
 static struct span text(const char *s)
 {
     return (struct span){s, strlen(s)};
 }
 
-static void close_message(struct writer *w)
-{
-    if (w->open.s)
-        buf_adds(w->out, "\"}");
-    w->open.s = NULL;
-}
-
 static void separate(struct writer *w)
 {
-    close_message(w);
     if (w->out->len > w->begin)
         buf_addc(w->out, ',');
+    w->last.s = NULL;
 }
 
-static void open_message(struct writer *w, struct span role, struct span name)
+static void write_message(struct writer *w, struct span role, struct span name, struct span content)
 {
     separate(w);
     buf_adds(w->out, "{\"role\":\"");
@@ -137,7 +132,24 @@ static void open_message(struct writer *w, struct span role, struct span name)
         buf_add(w->out, name.s, name.len);
     }
     buf_adds(w->out, "\",\"content\":\"");
-    w->open = role;
+    buf_add(w->out, content.s, content.len);
+    buf_adds(w->out, message_end);
+    w->last = role;
+}
+
+static void copy_message(struct writer *w, const struct message *m)
+{
+    separate(w);
+    buf_add(w->out, m->raw.s, m->raw.len);
+    w->last = m->role;
+}
+
+static void join_message(struct writer *w, const struct message *m)
+{
+    buf_cut(w->out, w->out->len - strlen(message_end));
+    buf_adds(w->out, "\\n");
+    buf_add(w->out, m->content.s, m->content.len);
+    buf_adds(w->out, message_end);
 }
 
 /* The speaker of m and of everything that will be joined to it. */
@@ -155,36 +167,27 @@ static struct span common_name(const struct writer *w, const struct message *m, 
 
 static void add_message(struct writer *w, const struct message *m, struct cursor rest)
 {
-    if (!m->role.s) {
-        separate(w);
-        buf_add(w->out, m->raw.s, m->raw.len);
-    } else if (w->l->merge && w->open.s && same(w->open, m->role)) {
-        buf_adds(w->out, "\\n");
-        buf_add(w->out, m->content.s, m->content.len);
-    } else {
-        open_message(w, m->role, common_name(w, m, rest));
-        buf_add(w->out, m->content.s, m->content.len);
-    }
+    if (m->role.s && w->l->merge && w->last.s && same(w->last, m->role))
+        join_message(w, m);
+    else if (!m->name.s)
+        copy_message(w, m);
+    else
+        write_message(w, m->role, common_name(w, m, rest), m->content);
 }
 
 static void add_system(struct writer *w)
 {
     static const char *const names[] = {"system", "developer", "user"};
-    if (!*w->l->system)
-        return;
-    open_message(w, text(names[w->l->role]), (struct span){NULL, 0});
-    buf_adds(w->out, w->l->system);
-    if (!w->l->merge)
-        close_message(w);
+    if (*w->l->system)
+        write_message(w, text(names[w->l->role]), (struct span){NULL, 0}, text(w->l->system));
 }
 
 static void begin_with_person(struct writer *w, const struct message *first)
 {
     bool answer = first->role.s && same(first->role, text("assistant"));
-    if (!w->l->merge || !answer || (w->open.s && same(w->open, text("user"))))
+    if (!w->l->merge || !answer || (w->last.s && same(w->last, text("user"))))
         return;
-    open_message(w, text("user"), (struct span){NULL, 0});
-    buf_adds(w->out, FIRST_USER_MESSAGE);
+    write_message(w, text("user"), (struct span){NULL, 0}, text(FIRST_USER_MESSAGE));
 }
 
 static void add_all(struct writer *w, struct cursor c, bool first)
@@ -204,6 +207,5 @@ enum err_code layout_write(struct buf *out, const struct layout *l)
     add_all(&w, over(l->messages, l->messages_len), true);
     if (l->more)
         add_all(&w, over(l->more, strlen(l->more)), false);
-    close_message(&w);
     return buf_addc(out, ']');
 }

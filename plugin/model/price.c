@@ -130,16 +130,15 @@ bool price_cost(const struct config *c, const struct model_conf *m, const struct
 {
     const struct price_conf *p = price_find(c, m, wall_ms);
     assert(wall_ms >= 0);
-    if (!p && !u->cost_known)
-        return false;
-    cost_r->currency = p ? p->currency : PRICE_SERVER_CURRENCY;
     if (u->cost_known) {
-        cost_r->amount = u->cost;
+        *cost_r = (struct money){ u->cost, p ? p->currency : PRICE_SERVER_CURRENCY };
         return true;
     }
+    if (!p)
+        return false;
     int64_t request = 0, tokens = scale(scale(cost_of_tokens(p, u), tier_factor(p, tier)), hour_factor(p, wall_ms));
     if (p->request)
         price_text_amount(p->request, &request);
-    cost_r->amount = decimal_add(tokens, request);
+    *cost_r = (struct money){ decimal_add(tokens, request), p->currency };
     return true;
 }

@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "plugin/base/mem.h"
+#include "plugin/base/table.h"
 
 /* Exists as long as somebody waits in it. */
 struct waitline_flow {

@@ -1,6 +1,7 @@
 #include "plugin/net/ca.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 const char *ca_bundle(void)
@@ -13,7 +14,10 @@ const char *ca_bundle(void)
         "/etc/ssl/cert.pem",                                 /* Alpine, macOS, BSD */
         "/opt/homebrew/etc/ca-certificates/cert.pem",        /* Homebrew */
     };
+    const char *named = secure_getenv("SSL_CERT_FILE");
 
+    if (named && *named)
+        return named;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
         if (access(places[i], R_OK) == 0)
             return places[i];

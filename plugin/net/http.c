@@ -127,6 +127,13 @@ static void stop(struct http_call *call, enum err_code code, const char *text)
     finish(call, &e);
 }
 
+/* Otherwise nobody would hear of the call before its deadline. */
+static void hand_to_libcurl(struct http_call *call)
+{
+    if (curl_multi_add_handle(call->client->multi, call->easy) == CURLM_OUT_OF_MEMORY)
+        mem_out("libcurl");
+}
+
 static bool was_reused(const struct http_call *call)
 {
     long made = 0;
@@ -151,7 +158,7 @@ static void resend(struct http_call *call)
     call->finished = false;
     curl_multi_remove_handle(call->client->multi, call->easy);
     curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
-    curl_multi_add_handle(call->client->multi, call->easy);
+    hand_to_libcurl(call);
 }
 
 static void conclude(struct http_call *call)
@@ -269,6 +276,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
         return CURL_WRITEFUNC_ERROR;
     }
     note_bytes(call, n);
+    if (!call->input.cap)
+        buf_expect(&call->input, INPUT_KEPT_BYTES - 1);
     buf_add(&call->input, data, n);
     set_ready(call);
     return n;
@@ -451,7 +460,7 @@ static CURL *take_handle(struct http_client *client)
     CURL *easy = client->spares > 0 ? client->spare[--client->spares] : curl_easy_init();
 
     if (!easy)
-        abort();
+        mem_out("libcurl");
     return easy;
 }
 
@@ -478,7 +487,7 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
     DL_APPEND(client->calls, call);
     client->active++;
     timer_set(&call->deadline, req->first_byte_timeout_ms);
-    curl_multi_add_handle(client->multi, call->easy); /* only arms its timer: nothing happens before the next turn */
+    hand_to_libcurl(call); /* only arms its timer: nothing happens before the next turn */
     return call;
 }
 

@@ -23,6 +23,7 @@ static const struct kept kept[HTTP1_HEADERS] = {
     [HTTP1_IDEMPOTENCY_KEY] = {"idempotency-key", false},
     [HTTP1_IF_NONE_MATCH] = {"if-none-match", true},
     [HTTP1_ORIGIN] = {"origin", false},
+    [HTTP1_SIGNATURE] = {"signature", false},
     [HTTP1_WS_KEY] = {"sec-websocket-key", false},
     [HTTP1_WS_VERSION] = {"sec-websocket-version", false},
     [HTTP1_X_FORWARDED_FOR] = {"x-forwarded-for", true},

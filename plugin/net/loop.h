@@ -20,8 +20,8 @@
 struct loop;
 
 /* fd_limit: the most descriptors that the process will hold open; 0 takes the
- * soft RLIMIT_NOFILE, or 4096 if that is more. The loop's thread is the one
- * that calls this. SIGPIPE is ignored from then on. */
+ * hard RLIMIT_NOFILE, but no more than 16384. The loop's thread is the one that
+ * calls this. SIGPIPE is ignored from then on. */
 enum err_code loop_new(int fd_limit, struct loop **loop_r, struct err *e);
 void loop_free(struct loop **loop); /* every registration must be gone; runs what is posted and loop_free_later */
 

@@ -12,9 +12,10 @@
 #include "plugin/net/ca.h"
 #include "plugin/net/ws_conn.h"
 
-/* libwebsockets keeps 16 bytes per descriptor the process may open, touched at
- * start: a limit of a million, as containers have it, would cost 16 MB. */
-#define FDS_UNASKED_MAX 4096
+/* libwebsockets keeps 16 bytes per descriptor the process may open, touched when
+ * the first WebSocket comes: a limit of a million, as containers have it, would
+ * cost 16 MB. Enough for the web chat's own limit of 10,000, and for what answers them. */
+#define FDS_UNASKED_MAX 16384
 #define CLIENTS_MAX 1000 /* WebSockets to others at a time, and no more poll entries */
 #define FDS_OWN 32 /* log, store, poller, TLS: beside what the caller counts */
 
@@ -69,9 +70,9 @@ static enum err_code set_fd_limit(int fd_limit, struct err *e)
     if (fd_limit > 0)
         want = (rlim_t)fd_limit + FDS_OWN;
     else
-        want = lim.rlim_cur < FDS_UNASKED_MAX ? lim.rlim_cur : FDS_UNASKED_MAX;
+        want = lim.rlim_max < FDS_UNASKED_MAX ? lim.rlim_max : FDS_UNASKED_MAX;
     if (want > lim.rlim_max) {
-        log_warn("loop", "open files: %llu wanted, the system allows %llu", (unsigned long long)want,
+        log_info("loop", "open files: %llu wanted, the system allows %llu", (unsigned long long)want,
                  (unsigned long long)lim.rlim_max);
         want = lim.rlim_max;
     }

@@ -53,7 +53,7 @@ const char *http_in_path(const struct http_in *req);   /* without the query; dec
 const char *http_in_query(const struct http_in *req);  /* raw, "" if none */
 const char *http_in_header(const struct http_in *req, const char *name); /* lower-case name; NULL if absent.
     Kept: authorization, accept, accept-encoding, accept-language, content-type, host, idempotency-key, if-none-match, origin,
-    x-forwarded-for, user-agent */
+    signature, x-forwarded-for, user-agent */
 const char *http_in_body(const struct http_in *req, size_t *len_r);
 const char *http_in_peer(const struct http_in *req);   /* numeric address, no port */
 
@@ -106,6 +106,7 @@ void server_ws_route(struct server *server, const char *path, const struct ws_ha
 /* Copies. ERR_BUSY: the queue is full and nothing was queued. ERR_TOO_LARGE: it
  * never fits. ERR_NET: already closing. */
 enum err_code ws_send(struct ws *ws, const char *text, size_t len);
+enum err_code ws_send_binary(struct ws *ws, const void *data, size_t len);
 size_t ws_queued(const struct ws *ws); /* bytes waiting */
 void ws_close(struct ws *ws, int code, const char *reason); /* after what is queued; closed() follows from the loop */
 const char *ws_peer(const struct ws *ws);

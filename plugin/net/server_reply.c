@@ -12,6 +12,7 @@
 #include "plugin/net/server_conn.h"
 
 #define HEAD_BYTES_MAX 8192 /* of an answer: the routes' own headers are few */
+#define FAIL_HEADERS_BYTES_MAX 1024 /* of the error pages, Allow and its kind included */
 
 struct reason {
     int status;
@@ -228,10 +229,15 @@ static void error_json(struct buf *b, int status)
 
 void http_in_fail(struct http_in *req, int status, const char *headers)
 {
-    struct buf body;
+    struct buf body, all;
 
     error_json(&body, status);
-    http_in_reply(req, status, "application/json", headers, body.data, body.len);
+    buf_init(&all, FAIL_HEADERS_BYTES_MAX);
+    buf_adds(&all, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCache-Control: no-store\r\n");
+    if (headers)
+        buf_adds(&all, headers);
+    http_in_reply(req, status, "application/json", buf_str(&all), body.data, body.len);
+    buf_free(&all);
     buf_free(&body);
 }
 

@@ -139,11 +139,11 @@ static enum err_code end_line(struct sse *s, const char *data, size_t len)
 
 static size_t line_length(const char *data, size_t len)
 {
-    size_t n = 0;
+    const char *lf = memchr(data, '\n', len);
+    size_t n = lf ? (size_t)(lf - data) : len;
+    const char *cr = memchr(data, '\r', n);
 
-    while (n < len && data[n] != '\n' && data[n] != '\r')
-        n++;
-    return n;
+    return cr ? (size_t)(cr - data) : n;
 }
 
 enum err_code sse_feed(struct sse *s, const char *data, size_t len)

@@ -50,11 +50,19 @@ void ws_connecting_free(struct ws *ws)
 }
 
 /* --- the URL --- */
+static void check_memory(CURLUcode rc)
+{
+    if (rc == CURLUE_OUT_OF_MEMORY)
+        mem_out("libcurl");
+}
+
 static char *take_part(CURLU *u, CURLUPart part, unsigned flags)
 {
     char *value = NULL, *copy;
+    CURLUcode rc = curl_url_get(u, part, &value, flags);
 
-    if (curl_url_get(u, part, &value, flags) != CURLUE_OK)
+    check_memory(rc);
+    if (rc != CURLUE_OK)
         return NULL;
     copy = mem_dup(value);
     curl_free(value);
@@ -112,9 +120,10 @@ static enum err_code take_url(struct ws_connecting *c, CURLU *u, struct err *e)
 static enum err_code parse_url(struct ws_connecting *c, const char *url, struct err *e)
 {
     CURLU *u = curl_url();
-    CURLUcode rc = curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
+    CURLUcode rc = u ? curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) : CURLUE_OUT_OF_MEMORY;
     enum err_code code;
 
+    check_memory(rc);
     if (rc == CURLUE_OK)
         code = take_url(c, u, e);
     else
@@ -208,6 +217,7 @@ void ws_distrusts(struct ws *ws, void *x509_store_ctx)
 
 void ws_refused(struct ws *ws, const char *why, size_t len)
 {
+    static const char handshake[] = "HS: "; /* libwebsockets' own: somebody is there, and not what was expected */
     const char *distrust = ws->connecting ? ws->connecting->distrust : NULL;
     struct err e = ERR_INIT;
 
@@ -215,6 +225,8 @@ void ws_refused(struct ws *ws, const char *why, size_t len)
         return;
     if (distrust)
         err_set(&e, ERR_NET, "certificate: %s", distrust);
+    else if (why && len >= sizeof handshake - 1 && memcmp(why, handshake, sizeof handshake - 1) == 0)
+        err_set(&e, ERR_NET, "the server refuses the WebSocket (%.*s)", (int)len, why);
     else if (why)
         err_set(&e, ERR_NET, "%.*s", (int)len, why);
     else

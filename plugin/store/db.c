@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "plugin/base/log.h"
 #include "plugin/base/mem.h"
+#include "plugin/base/table.h"
 #include "plugin/store/dir.h"
+#include "plugin/store/gather.h"
 #include "plugin/store/schema.h"
 
 struct statement {
@@ -170,6 +171,7 @@ enum err_code db_commit(struct db *db, struct err *e)
 
 void db_rollback(struct db *db)
 {
+    memset(db->limits, 0, sizeof db->limits);
     if (sqlite3_get_autocommit(db->sqlite))
         return;
     struct query q = query_new(db, "ROLLBACK");
@@ -242,7 +244,10 @@ static enum err_code open_file(struct db *db, struct err *e)
     enum err_code code = dir_make_file(db->path, e);
     if (code)
         return code;
-    int rc = sqlite3_open_v2(db->path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    db->files = gather_new();
+    if (!db->files)
+        return err_set(e, ERR_INTERNAL, "SQLite does not start");
+    int rc = sqlite3_open_v2(db->path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, gather_name(db->files));
     if (rc)
         return db_fail(db, rc, e);
     sqlite3_extended_result_codes(db->sqlite, 1);
@@ -282,6 +287,7 @@ void db_close(struct db **db)
     if (d->sqlite && d->lock_fd >= 0)
         sqlite3_wal_checkpoint_v2(d->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL); /* else the next opening does it */
     sqlite3_close(d->sqlite);
+    gather_free(&d->files);
     dir_unlock(&d->lock_fd);
     free(d->path);
     free(d);

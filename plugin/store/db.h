@@ -14,18 +14,30 @@
 #include "plugin/base/err.h"
 
 #define DB_BUSY_MS 5000      /* how long a lock of another process is waited for */
-#define DB_CACHE_KIB 1024    /* pages kept in memory */
-#define DB_WAL_PAGES 1000    /* a checkpoint is made when the log is longer */
-#define DB_WAL_KEEP_BYTES (8 * 1024 * 1024) /* a log that a burst made longer is cut to this afterwards */
+#define DB_CACHE_KIB 4096    /* pages kept in memory at most: three for each of some 300 lively conversations */
+/* A checkpoint is made when the log is longer: 16 MB, so that a page which many
+ * commits wrote is copied once. */
+#define DB_WAL_PAGES 4000
+#define DB_WAL_KEEP_BYTES (18 * 1024 * 1024) /* a log that a burst made longer is cut to this afterwards */
 
+#define DB_LIMITS_KNOWN 256  /* channels whose limit of numbers need not be looked up */
+
+struct gather;
 struct statement;
+
+/* What a channel's seq_limit is at least; channel 0: of none. */
+struct seq_limit {
+    int64_t channel, limit;
+};
 
 struct db {
     sqlite3 *sqlite;
+    struct gather *files;         /* its file layer */
     char *path;
     int lock_fd;                  /* -1: not held */
     struct statement *statements; /* uthash, by the literal's address */
     int64_t version, version_seen; /* PRAGMA data_version: now, and at the last committed beat */
+    struct seq_limit limits[DB_LIMITS_KNOWN]; /* by the channel's id; forgotten with a rollback */
     int64_t prune_channel, prune_seq; /* where the next store_prune goes on */
 };
 

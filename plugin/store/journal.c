@@ -42,7 +42,7 @@ static enum err_code add_channel(struct db *db, const char *account, const char 
     return code;
 }
 
-enum err_code raise_limit(struct db *db, int64_t channel, int64_t limit, struct err *e)
+static enum err_code write_limit(struct db *db, int64_t channel, int64_t limit, struct err *e)
 {
     struct query q = query_new(db, "UPDATE channel SET seq_limit = ?2 WHERE id = ?1 AND seq_limit < ?2");
     bind_int(&q, channel);
@@ -50,17 +50,29 @@ enum err_code raise_limit(struct db *db, int64_t channel, int64_t limit, struct 
     return query_run(&q, e);
 }
 
-/* Finds or makes the channel, with its limit at least this. */
-static enum err_code need_channel(struct db *db, const char *account, const char *name, int64_t limit, int64_t *id_r,
+/* Mostly it is high enough already, and mostly that is known. */
+enum err_code raise_limit(struct db *db, int64_t channel, int64_t limit, struct err *e)
+{
+    struct seq_limit *known = &db->limits[channel % DB_LIMITS_KNOWN];
+    if (known->channel == channel && known->limit >= limit)
+        return ERR_OK;
+    enum err_code code = write_limit(db, channel, limit, e);
+    if (!code)
+        *known = (struct seq_limit){ channel, limit };
+    return code;
+}
+
+/* Finds or makes the channel, with its limit at least this. *id: of the channel, if it is known. */
+static enum err_code need_channel(struct db *db, const char *account, const char *name, int64_t limit, int64_t *id,
                                   struct err *e)
 {
-    int64_t old_limit;
-    enum err_code code = find_channel(db, account, name, id_r, &old_limit, e);
+    int64_t old_limit = 0;
+    enum err_code code = *id ? ERR_OK : find_channel(db, account, name, id, &old_limit, e);
     if (code)
         return code;
-    if (!*id_r)
-        return add_channel(db, account, name, limit, id_r, e);
-    return old_limit < limit ? raise_limit(db, *id_r, limit, e) : ERR_OK;
+    if (!*id)
+        return add_channel(db, account, name, limit, id, e);
+    return old_limit < limit ? raise_limit(db, *id, limit, e) : ERR_OK;
 }
 
 enum err_code channel_put_work(struct db *db, struct job *job, struct err *e)
@@ -87,30 +99,46 @@ enum err_code channel_put_work(struct db *db, struct job *job, struct err *e)
 }
 
 /* --- messages --- */
+#define INSERT_MESSAGE                                                                                                   \
+    "INSERT INTO message (channel, " MESSAGE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+static void bind_message(struct query *q, int64_t channel, const struct store_msg *m)
+{
+    bind_int(q, channel);
+    bind_int(q, m->seq);
+    bind_int(q, m->time_ms);
+    bind_int(q, m->kind);
+    bind_int(q, m->outcome);
+    bind_int(q, m->flags);
+    bind_int(q, m->turn);
+    bind_text(q, m->id);
+    bind_text(q, m->sender);
+    bind_text(q, m->name);
+    bind_text(q, m->reply_to);
+    bind_text(q, m->lang);
+    bind_text(q, m->text);
+    bind_text(q, m->quoted);
+    bind_text(q, m->quoted_name);
+    bind_text(q, m->wish);
+    bind_int(q, m->answer);
+    bind_text(q, m->finish);
+    bind_text(q, m->usage);
+}
+
 enum err_code message_add(struct db *db, int64_t channel, const struct store_msg *m, struct err *e)
 {
-    struct query q = query_new(db, "INSERT INTO message (channel, " MESSAGE_COLUMNS ")"
-                                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    bind_int(&q, channel);
-    bind_int(&q, m->seq);
-    bind_int(&q, m->time_ms);
-    bind_int(&q, m->kind);
-    bind_int(&q, m->outcome);
-    bind_int(&q, m->flags);
-    bind_int(&q, m->turn);
-    bind_text(&q, m->id);
-    bind_text(&q, m->sender);
-    bind_text(&q, m->name);
-    bind_text(&q, m->reply_to);
-    bind_text(&q, m->lang);
-    bind_text(&q, m->text);
-    bind_text(&q, m->quoted);
-    bind_text(&q, m->quoted_name);
-    bind_text(&q, m->wish);
-    bind_int(&q, m->answer);
-    bind_text(&q, m->finish);
-    bind_text(&q, m->usage);
+    struct query q = query_new(db, INSERT_MESSAGE);
+    bind_message(&q, channel, m);
     return query_run(&q, e);
+}
+
+/* *added_r 0: its sender has said it before. */
+static enum err_code message_add_once(struct db *db, int64_t channel, const struct store_msg *m, int64_t *added_r,
+                                      struct err *e)
+{
+    struct query q = query_new(db, INSERT_MESSAGE " ON CONFLICT (channel, sender, id) WHERE kind = 1 DO NOTHING");
+    bind_message(&q, channel, m);
+    return query_change(&q, added_r, e);
 }
 
 static enum err_code find_first(struct db *db, const struct store_msg *m, struct store_accepted *r, struct err *e)
@@ -157,7 +185,10 @@ static enum err_code accept_edit(struct db *db, struct accept_job *j, struct err
     struct store_accepted *r = &j->out;
     struct store_msg m = j->in.msg;
     int64_t seq;
-    enum err_code code = revise_text(db, r->channel_id, &m, j->in.edits, &seq, e);
+    enum err_code code = find_first(db, &m, r, e);
+    if (code || r->duplicate)
+        return code;
+    code = revise_text(db, r->channel_id, &m, j->in.edits, &seq, e);
     if (!code && seq)
         code = revise_fresh(db, r->channel_id, seq, j->in.fresh_ms, &r->again, e);
     if (!code && seq)
@@ -172,21 +203,27 @@ static enum err_code accept_edit(struct db *db, struct accept_job *j, struct err
     return code ? code : message_add(db, r->channel_id, &m, e);
 }
 
+/* The message that is no repeat is the rule. */
+static enum err_code accept_new(struct db *db, struct accept_job *j, struct err *e)
+{
+    int64_t added;
+    enum err_code code = message_add_once(db, j->out.channel_id, &j->in.msg, &added, e);
+    return code || added ? code : find_first(db, &j->in.msg, &j->out, e);
+}
+
 enum err_code accept_work(struct db *db, struct job *job, struct err *e)
 {
     struct accept_job *j = (struct accept_job *)job;
     const struct store_accept *a = &j->in;
     const struct store_msg *m = &a->msg;
     struct store_accepted *r = &j->out;
-    *r = (struct store_accepted){ .seq = m->seq, .turn = m->turn, .outcome = m->outcome };
+    *r = (struct store_accepted){ .channel_id = a->channel_id, .seq = m->seq, .turn = m->turn, .outcome = m->outcome };
 
     enum err_code code = check_seq(m->seq, e);
     if (!code)
         code = need_channel(db, a->account, a->channel, larger(a->seq_limit, m->seq), &r->channel_id, e);
     if (!code)
-        code = find_first(db, m, r, e);
-    if (!code && !r->duplicate)
-        code = a->edits ? accept_edit(db, j, e) : message_add(db, r->channel_id, m, e);
+        code = a->edits ? accept_edit(db, j, e) : accept_new(db, j, e);
     if (!code && a->room)
         code = put_room(db, j, e);
     if (!code && a->position)

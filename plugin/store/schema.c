@@ -211,8 +211,9 @@ enum err_code schema_upgrade(struct db *db, const char *const *steps, size_t n_s
     size_t version = from;
     while (!code && version < n_steps) {
         code = db_begin(db, e);
-        if (!code)
-            code = upgrade_once(db, steps, n_steps, &version, e);
+        do
+            code = code ? code : upgrade_once(db, steps, n_steps, &version, e);
+        while (!code && from == 0 && version < n_steps); /* a new store is made with one commit */
         if (!code)
             code = db_commit(db, e);
         if (code)

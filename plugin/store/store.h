@@ -149,6 +149,7 @@ struct store_bill {
  * sender and id. */
 struct store_accept {
     const char *account, *channel; /* channel: full name; made if it is not on disk */
+    int64_t channel_id;            /* that the channel is known to have; 0: not known */
     struct store_msg msg;          /* outcome PENDING, or SILENT for what is context only; seq given by the caller */
     int64_t seq_limit;             /* raise to this; 0: leave */
     const char *position;          /* NULL: unchanged */

@@ -6,6 +6,13 @@
 
 #include "tests/bench/wire.h"
 
+/* What speaker.c says behind the word that it was asked for: an event for each. */
+#define MODEL_TOKENS 20U /* with the word */
+#define MODEL_TAIL_TOKENS                                                                                            \
+    " is", " the", " word", " that", " you", " said", ",", " and", " nothing", " else", " comes", " to", " my",      \
+        " mind", " at", " this", " time", " of", " day."
+#define MODEL_TAIL " is the word that you said, and nothing else comes to my mind at this time of day."
+
 /* The two kinds of message that a request holds after the system prompt; text as it stands in JSON. */
 void model_add_user(struct bytes *messages, struct span text);
 void model_add_assistant(struct bytes *messages, struct span text);

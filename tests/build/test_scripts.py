@@ -4,8 +4,10 @@ import gzip
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -15,6 +17,15 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 def run(script, *args, cwd=None, env=None, python=False):
     command = [sys.executable] * python + [str(SCRIPTS / script), *map(str, args)]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+
+
+def until(found):
+    """What it finds, once it finds something."""
+    end = time.monotonic() + 30
+    while not (it := found()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return it
 
 
 def write(path, text, mode=0o644):
@@ -145,6 +156,9 @@ def test_layers(tmp_path, path, include, allowed):
     ("/* a comment that\n * goes on: strcpy(a)\n */", True),
     ("/* TODO: later */", False),
     ("usleep(10);", False),
+    ("curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);", False),
+    ("info.ssl_connection = LCCSCF_USE_SSL | LCCSCF_ALLOW_SELFSIGNED;", False),
+    ("info.ssl_connection = LCCSCF_USE_SSL;", True),
 ])
 def test_banned(tmp_path, line, clean):
     write(tmp_path / "a.c", line + "\n")
@@ -184,15 +198,21 @@ def test_bad(): assert {bad} == 0
 def test_not_here(): pytest.skip("missing: a browser")
 def test_elsewhere(): pytest.skip("only as root")
 @pytest.mark.slow
-def test_long(): pass
+def test_slow(): pass
+@pytest.mark.alone
+def test_alone(): pass
+@pytest.mark.long
+def test_long(): assert {bad} == 0
 """
 
 
 @pytest.mark.parametrize("bad, ci, options, closing", [
-    (0, "", [], "3 passed, 0 failed, 2 skipped"),
-    (1, "", [], "2 passed, 1 failed, 2 skipped"),
-    (0, "", ["--fast"], "2 passed, 0 failed, 2 skipped"),
-    (0, "true", [], "3 passed, 1 failed, 1 skipped"),
+    (0, "", [], "4 passed, 0 failed, 2 skipped"),
+    (1, "", [], "3 passed, 1 failed, 2 skipped"),
+    (0, "", ["--fast"], "3 passed, 0 failed, 2 skipped"),
+    (0, "true", [], "4 passed, 1 failed, 1 skipped"),
+    (0, "", ["--long"], "1 passed, 0 failed, 0 skipped"),
+    (1, "", ["--long"], "0 passed, 1 failed, 0 skipped"),
 ])
 def test_pytest_is_counted(tmp_path, bad, ci, options, closing):
     write(tmp_path / "test_e.py", E2E.format(bad=bad))
@@ -211,6 +231,42 @@ def test_fast_runs_every_file(tmp_path):
     (tmp_path / "e2e" / "test_a.py").unlink()
     (tmp_path / "e2e" / "test_b.py").unlink()
     assert run("test-run", "--e2e", "e2e", "--fast", cwd=tmp_path, python=True).returncode == 1, "nothing ran"
+
+
+MEETS = """import pathlib, pytest, time
+def meet(mine, other):
+    pathlib.Path(mine).touch()
+    end = time.monotonic() + 20
+    while not pathlib.Path(other).exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+def test_beside(): meet("{mine}", "{other}")
+@pytest.mark.alone
+def test_alone():
+    assert not pathlib.Path("alone").exists()
+    pathlib.Path("alone").touch()
+    time.sleep(0.2)
+    pathlib.Path("alone").unlink()
+"""
+
+
+def test_files_run_beside_each_other_and_some_tests_alone(tmp_path):
+    write(tmp_path / "e2e/test_a.py", MEETS.format(mine="a", other="b"))
+    write(tmp_path / "e2e/test_b.py", MEETS.format(mine="b", other="a"))
+    done = run("test-run", "--e2e", "e2e", cwd=tmp_path, python=True)
+    assert done.stdout.splitlines()[-1] == "4 passed, 0 failed, 0 skipped", done.stdout
+
+
+@pytest.mark.slow
+def test_interrupted_it_leaves_nothing_running(tmp_path):
+    begun = tmp_path / "begun"
+    write(tmp_path / "test_a", f"#!/bin/sh\nsleep 1000 &\necho $! > {begun}\nwait\n", 0o755)
+    with subprocess.Popen([sys.executable, SCRIPTS / "test-run", "--unit", "./test_a"], cwd=tmp_path, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        child = int(until(lambda: begun.exists() and begun.read_text().strip()))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) != 0
+    until(lambda: not pathlib.Path(f"/proc/{child}").exists() or "Z" in pathlib.Path(f"/proc/{child}/stat").read_text().split(")")[1])
 
 
 @pytest.mark.parametrize("options", [[], ["--fast"]])
@@ -252,8 +308,8 @@ def without_make():
 def small_project(folder, bad_unit, e2e):
     """The whole build around next to nothing: a main, a unit test with its support, an end-to-end test."""
     shutil.copytree(SCRIPTS, folder / "scripts")
-    (folder / "tests").mkdir()
-    for name in ("Makefile", "VERSION", "tests/lsan.supp"):
+    for name in ("Makefile", "VERSION", "tests/lsan.supp", "tests/conform/hasten.c", "tests/kill/strike.c"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SCRIPTS.parent / name, folder / name)
     write(folder / "plugin/main.c", "int main(void) { return 0; }\n")
     write(folder / "plugin/adapter.h", "#include <stddef.h>\nstruct adapter_ops { int abi; };\n"
@@ -274,7 +330,7 @@ def test_make_test_ends_with_the_counts(tmp_path, bad_unit, e2e, ci, closing):
     small_project(tmp_path, bad_unit, e2e)
     done = subprocess.run(["make", "test", "NO_INSTALL=1", "ADAPTERS=", "valgrind_TESTS="], cwd=tmp_path,
                           env={**without_make(), "CI": ci}, capture_output=True, text=True, timeout=300)
-    assert done.stdout.splitlines()[-1] == closing, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1:] == [closing], done.stdout + done.stderr
     assert (done.returncode == 0) == (" 0 failed" in closing)
 
 

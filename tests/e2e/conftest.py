@@ -19,6 +19,8 @@ STOP_SECONDS = 30
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out by `make check`")
+    config.addinivalue_line("markers", "alone: measures how long something takes; nothing else runs meanwhile")
+    config.addinivalue_line("markers", "long: the same at full length, which only `make long` runs")
 
 
 def binary(name="WARBLER_BIN"):
@@ -26,6 +28,14 @@ def binary(name="WARBLER_BIN"):
     if not path:
         pytest.fail(f"{name} is not set; run the tests with make test or make check")
     return path
+
+
+def hastened(factor):
+    """The environment of a program whose seconds pass so many times faster."""
+    if factor == 1:
+        return {}
+    options = [os.environ.get("ASAN_OPTIONS", ""), "verify_asan_link_order=0"]
+    return {"LD_PRELOAD": binary("WARBLER_HASTEN"), "HASTEN": str(factor), "ASAN_OPTIONS": ":".join(filter(None, options))}
 
 
 class Daemon:
@@ -131,7 +141,7 @@ channels = ( {channels} );
 
     def check_log(self):
         log = self.log.read_text(errors="replace")
-        for trouble in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion", "ERROR SUMMARY"):
+        for trouble in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "Assertion", "ERROR SUMMARY"):
             assert trouble not in log, log
 
     def rss_kb(self):

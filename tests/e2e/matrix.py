@@ -260,7 +260,8 @@ class Person:
             for m in self.screen(room):
                 place = "  | " if m["thread"] else ""
                 edits = f"  ({m['edits']} edits)" if m["edits"] else ""
-                lines.append(f"{place}{m['sender']}: {m['text'][:300]}{edits}")
+                shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in m["text"][:200])
+                lines.append(f"{place}{m['sender']}: {shown}{edits}")
         return "\n".join(lines)
 
     def replies(self, room, question, of="bot"):

@@ -10,7 +10,7 @@ import pytest
 from counterparts import KEY, Llama, counterpart  # noqa: F401 (a fixture)
 from test_usage import report
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # each word costs much of a processor
 
 PLAIN = "Hello! I am a tiny scripted model. 你好,世界!\nこんにちは 👩‍👩‍👧‍👦 ünïcödé."
 LONG = " ".join(f"word{i}" for i in range(400)) + "."

@@ -28,6 +28,8 @@ def comma_locale(tmp_path_factory):
         pytest.skip("the sources of a locale with decimal commas are not installed (Debian: locales)")
     folder = tmp_path_factory.mktemp("locale")
     subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", folder / "de_DE.UTF-8"], check=True)
+    # glibc keeps what it reads of LOCPATH; and the daemon can read this at its end in a folder that it may read.
+    shutil.copy(pathlib.Path(__file__).parent.parent / "lsan.supp", folder)
     return str(folder)
 
 
@@ -35,9 +37,8 @@ def comma_locale(tmp_path_factory):
 def locale(request):
     if request.param == "C":
         return {"LC_ALL": "C"}
-    suppressions = pathlib.Path(__file__).parent.parent / "lsan.supp"  # glibc keeps what it reads of LOCPATH
     return {"LC_ALL": request.param, "LOCPATH": request.getfixturevalue("commas"),
-            "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0"}
+            "LSAN_OPTIONS": f"suppressions={request.getfixturevalue('commas')}/lsan.supp:print_suppressions=0"}
 
 
 def test_the_locale_has_commas(commas):

@@ -11,8 +11,9 @@ from matrix import Synapse, account, quote
 
 pytestmark = pytest.mark.slow
 
-ROOMS, QUESTIONS = 10, 200
-KILLS, RESTARTS, CUT_SECONDS = 20, 5, 30
+ROOMS = 10
+SHORT = {"questions": 50, "kills": 5, "restarts": 1, "cut_after": 5, "cut_seconds": 6}
+LONG = {"questions": 200, "kills": 20, "restarts": 5, "cut_after": 20, "cut_seconds": 30}
 SETTLE_SECONDS = 180
 BOT = "@bot:localhost"
 
@@ -75,7 +76,8 @@ def judge(synapse, room, asked):
     return missing, wrong
 
 
-def test_one_answer_whatever_happens(world, run):
+@pytest.mark.parametrize("much", [SHORT, pytest.param(LONG, marks=pytest.mark.long)], ids=["short", "long"])
+def test_one_answer_whatever_happens(world, run, much):
     daemon, synapse, way = world
     rooms = [synapse.as_user("alice", "POST", "/createRoom", {"invite": [BOT], "is_direct": True})["room_id"] for _ in range(ROOMS)]
     for room in rooms:
@@ -87,7 +89,7 @@ def test_one_answer_whatever_happens(world, run):
     dice = random.Random(7)
 
     async def people(done):
-        for n in range(QUESTIONS):
+        for n in range(much["questions"]):
             room = rooms[n % ROOMS]
             text = f"answer {n} " + "word " * dice.randint(0, 30) + "end"
             asked[room][await say_surely(synapse, room, f"#echo {text}", f"q{n}")] = text
@@ -95,22 +97,22 @@ def test_one_answer_whatever_happens(world, run):
         done.set()
 
     async def killer(done):
-        for _ in range(KILLS):
+        for _ in range(much["kills"]):
             await asyncio.sleep(dice.uniform(0.5, 5))
             await asyncio.to_thread(daemon.kill)
             await asyncio.to_thread(daemon.start)
         await done.wait()
 
     async def restarter():
-        for _ in range(RESTARTS):
+        for _ in range(much["restarts"]):
             await asyncio.sleep(dice.uniform(4, 12))
             await asyncio.to_thread(synapse.stop)
             await asyncio.to_thread(synapse.start)
 
     async def cutter():
-        await asyncio.sleep(20)
+        await asyncio.sleep(much["cut_after"])
         way.set("cut")
-        await asyncio.sleep(CUT_SECONDS)
+        await asyncio.sleep(much["cut_seconds"])
         way.set("pass")
 
     async def scenario():
@@ -124,8 +126,8 @@ def test_one_answer_whatever_happens(world, run):
             await asyncio.sleep(1)
         await asyncio.sleep(3)  # for a second answer, if there were one
         state = {room: await asyncio.to_thread(judge, synapse, room, asked[room]) for room in rooms}
-        print(f"{sum(len(a) for a in asked.values())} questions in {ROOMS} rooms: {KILLS} kills of the bot, {RESTARTS} restarts of "
-              f"Synapse, {CUT_SECONDS} s without a way between them; "
+        print(f"{sum(len(a) for a in asked.values())} questions in {ROOMS} rooms: {much['kills']} kills of the bot, {much['restarts']} restarts "
+              f"of Synapse, {much['cut_seconds']} s without a way between them; "
               f"{sum(len(m) for m, _ in state.values())} unanswered, {sum(len(w) for _, w in state.values())} wrong")
         assert not any(missing or wrong for missing, wrong in state.values()), state
     run(scenario(), 900)

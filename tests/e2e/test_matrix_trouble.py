@@ -3,13 +3,16 @@ proxy."""
 import asyncio
 import contextlib
 import json
+import re
 import sqlite3
+import subprocess
 import time
 import urllib.error
 import urllib.request
 
 import pytest
 
+from conftest import hastened
 from hurdle import Hurdle
 from matrix import Person, Synapse, account
 
@@ -76,12 +79,13 @@ def behind(hurdle_, synapse):
     return ", " + account(synapse, synapse.tokens["bot"]).replace(str(synapse.port), str(hurdle_.port))
 
 
-@pytest.mark.parametrize("trouble, says", [("html", "no JSON of a homeserver"), ("502", "502"), ("cut", ""), ("hang", "no answer within")])
-def test_on_the_way(make_daemon, homeserver, hurdle, run, trouble, says):
+@pytest.mark.parametrize("trouble, says, haste", [("html", "no JSON of a homeserver", 1), ("502", "502", 1), ("cut", "", 1),
+                                                  ("hang", "no answer within", 4)])
+def test_on_the_way(make_daemon, homeserver, hurdle, run, trouble, says, haste):
     """What was said meanwhile is answered when the way is free, once."""
     synapse = homeserver()
     way = hurdle(synapse)
-    daemon = make_daemon(accounts=behind(way, synapse), channels=CHANNELS, more=DEBUG).start()
+    daemon = make_daemon(accounts=behind(way, synapse), channels=CHANNELS, more=DEBUG).start(hastened(haste))
     daemon.logs("mx is online")
 
     async def scenario():
@@ -193,3 +197,13 @@ def test_limits_of_the_server(make_daemon, homeserver, run):
                 assert [m["text"] for m in alice.replies(room, event)] == [text]
     run(scenario(), 240)
     assert "is kept for" not in daemon.log.read_text()  # no dead letters
+
+
+def test_too_many_logins(make_daemon, homeserver):
+    """Who pings again and again hears how long the homeserver is tired of it."""
+    synapse = homeserver(rc_login={"address": {"per_second": 0.01, "burst_count": 1}})
+    daemon = make_daemon(accounts=", " + account(synapse, "", 'user = "bot"; password = "pw-bot";'), channels=CHANNELS)
+    said = [subprocess.run([daemon.binary, "ping", "-c", daemon.config], capture_output=True, text=True, check=False).stdout
+            for _ in range(3)]
+    assert "account mx: ok" in said[0]
+    assert re.search(r"account mx: the homeserver takes no more log-ins for \d+ s", said[2]), said

@@ -92,6 +92,7 @@ def compare_live(oracle, server, **request):
         assert got["text"] or got["calls"]
 
 
+@pytest.mark.alone
 def test_live_llama(oracle, counterpart):  # noqa: F811
     llama = counterpart(Llama).start()
     for words in ("hello", "think", "code", "json", "something long", "weather", "weather and time"):

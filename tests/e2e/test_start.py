@@ -72,7 +72,7 @@ def test_port_in_use(make_daemon, run):
 
 def test_address_of_another_machine(make_daemon):
     daemon = make_daemon()
-    daemon.config.write_text(daemon.config.read_text().replace("127.0.0.1", "192.0.2.1"))
+    daemon.config.write_text(daemon.config.read_text().replace('"127.0.0.1";', '"192.0.2.1"; public = true;'))
     one_error(*daemon.refused(), "192.0.2.1", "address")
 
 
@@ -332,6 +332,7 @@ async def leave_running(daemon, sleep_ms):
     return c
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("timeout", ["0", "200ms"])
 def test_sigterm_parks_what_takes_longer(make_daemon, run, timeout):
     more = f'shutdown_timeout = "{timeout}";'
@@ -352,6 +353,7 @@ def test_sigterm_parks_what_takes_longer(make_daemon, run, timeout):
     run(scenario())
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("signals", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)])
 def test_second_signal_ends_at_once(make_daemon, run, signals):
     daemon = make_daemon().start()
@@ -404,6 +406,7 @@ class Notified:
         self.seen.clear()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("abstract", [False, True])
 def test_notify(make_daemon, abstract):
     daemon = make_daemon()

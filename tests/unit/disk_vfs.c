@@ -42,8 +42,25 @@ struct disk_file {
 static sqlite3_vfs *real_vfs;
 static sqlite3_vfs vfs;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
+static bool held;
 static struct image *images;
 static int fill_at = -1, writes, break_at = -1, syncs;
+static struct {
+    enum disk_fault kind;
+    int at; /* -1: none */
+    bool for_good;
+    int operations;
+    const char *failed;
+} fault = { .at = -1 };
+
+void disk_hold(bool hold)
+{
+    pthread_mutex_lock(&mutex);
+    held = hold;
+    pthread_cond_broadcast(&released);
+    pthread_mutex_unlock(&mutex);
+}
 
 void disk_fill_at(int write)
 {
@@ -75,6 +92,51 @@ int disk_syncs(void)
     int n = syncs;
     pthread_mutex_unlock(&mutex);
     return n;
+}
+
+/* --- faults at any operation --- */
+void disk_fail_at(enum disk_fault kind, int operation, bool for_good)
+{
+    pthread_mutex_lock(&mutex);
+    fault.kind = kind;
+    fault.at = operation;
+    fault.for_good = for_good;
+    fault.operations = 0;
+    fault.failed = NULL;
+    pthread_mutex_unlock(&mutex);
+}
+
+int disk_operations(void)
+{
+    pthread_mutex_lock(&mutex);
+    int n = fault.operations;
+    pthread_mutex_unlock(&mutex);
+    return n;
+}
+
+const char *disk_failed(void)
+{
+    pthread_mutex_lock(&mutex);
+    const char *what = fault.failed;
+    pthread_mutex_unlock(&mutex);
+    return what;
+}
+
+/* SQLite's result code for the next operation: `code`, or SQLITE_FULL, if it is
+ * to fail, and errno says why, as after a call of the system; else SQLITE_OK. */
+static int next_operation(const char *what, int code)
+{
+    pthread_mutex_lock(&mutex);
+    int n = fault.operations++;
+    bool fails = fault.kind != DISK_LIES && fault.at >= 0 && (n == fault.at || (fault.for_good && n > fault.at));
+    bool full = fault.kind != DISK_FAILS && (code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE || code == SQLITE_CANTOPEN);
+    if (fails && !fault.failed)
+        fault.failed = what;
+    pthread_mutex_unlock(&mutex);
+    if (!fails)
+        return SQLITE_OK;
+    errno = full ? ENOSPC : EIO;
+    return full && code == SQLITE_IOERR_WRITE ? SQLITE_FULL : code;
 }
 
 static sqlite3_file *real_of(sqlite3_file *file)
@@ -181,27 +243,34 @@ static int file_close(sqlite3_file *file)
 
 static int file_read(sqlite3_file *file, void *data, int len, sqlite3_int64 offset)
 {
-    return real_of(file)->pMethods->xRead(real_of(file), data, len, offset);
+    int rc = next_operation("read", SQLITE_IOERR_READ);
+    return rc ? rc : real_of(file)->pMethods->xRead(real_of(file), data, len, offset);
 }
 
 static int file_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 offset)
 {
     struct disk_file *f = (struct disk_file *)file;
+    int failed = next_operation("write", SQLITE_IOERR_WRITE);
     pthread_mutex_lock(&mutex);
     bool full = fill_at >= 0 && writes >= fill_at;
     writes++;
-    int rc = full ? SQLITE_FULL : f->real->pMethods->xWrite(f->real, data, len, offset);
-    if (rc == SQLITE_OK)
+    if (failed)
+        len = fault.kind == DISK_TEARS ? len / 2 : 0;
+    int rc = full ? SQLITE_FULL : len ? f->real->pMethods->xWrite(f->real, data, len, offset) : SQLITE_OK;
+    if (rc == SQLITE_OK && len)
         add_change(f->image, data, len, offset);
     pthread_mutex_unlock(&mutex);
-    return rc;
+    return failed ? failed : rc;
 }
 
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     struct disk_file *f = (struct disk_file *)file;
+    int rc = next_operation("truncate", SQLITE_IOERR_TRUNCATE);
+    if (rc)
+        return rc;
     pthread_mutex_lock(&mutex);
-    int rc = f->real->pMethods->xTruncate(f->real, size);
+    rc = f->real->pMethods->xTruncate(f->real, size);
     if (rc == SQLITE_OK)
         add_change(f->image, NULL, -1, size);
     pthread_mutex_unlock(&mutex);
@@ -211,11 +280,16 @@ static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 static int file_sync(sqlite3_file *file, int flags)
 {
     struct disk_file *f = (struct disk_file *)file;
+    (void)flags;
+    int rc = next_operation("sync", SQLITE_IOERR_FSYNC);
     pthread_mutex_lock(&mutex);
-    bool broken = break_at >= 0 && syncs >= break_at;
+    while (held)
+        pthread_cond_wait(&released, &mutex);
+    if (break_at >= 0 && syncs >= break_at)
+        rc = SQLITE_IOERR_FSYNC;
     syncs++;
-    int rc = broken ? SQLITE_IOERR_FSYNC : f->real->pMethods->xSync(f->real, flags);
-    if (rc == SQLITE_OK && f->image)
+    bool lies = fault.kind == DISK_LIES && fault.at >= 0;
+    if (rc == SQLITE_OK && f->image && !lies)
         synced(f->image);
     pthread_mutex_unlock(&mutex);
     return rc;
@@ -223,7 +297,8 @@ static int file_sync(sqlite3_file *file, int flags)
 
 static int file_size(sqlite3_file *file, sqlite3_int64 *size)
 {
-    return real_of(file)->pMethods->xFileSize(real_of(file), size);
+    int rc = next_operation("size", SQLITE_IOERR_FSTAT);
+    return rc ? rc : real_of(file)->pMethods->xFileSize(real_of(file), size);
 }
 
 static int file_lock(sqlite3_file *file, int level)
@@ -258,7 +333,8 @@ static int file_characteristics(sqlite3_file *file)
 
 static int file_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **p)
 {
-    return real_of(file)->pMethods->xShmMap(real_of(file), page, size, extend, p);
+    int rc = next_operation("shared memory", SQLITE_IOERR_SHMSIZE);
+    return rc ? rc : real_of(file)->pMethods->xShmMap(real_of(file), page, size, extend, p);
 }
 
 static int file_shm_lock(sqlite3_file *file, int offset, int n, int flags)
@@ -302,10 +378,13 @@ static int vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int
     struct disk_file *f = (struct disk_file *)file;
     memset(f, 0, sizeof *f);
     f->real = (sqlite3_file *)(f + 1);
+    int rc = next_operation("open", SQLITE_CANTOPEN);
+    if (rc)
+        return rc;
     pthread_mutex_lock(&mutex);
     struct image *image = path ? image_open(path) : NULL;
     pthread_mutex_unlock(&mutex);
-    int rc = real_vfs->xOpen(real_vfs, path, f->real, flags, flags_r);
+    rc = real_vfs->xOpen(real_vfs, path, f->real, flags, flags_r);
     if (rc == SQLITE_OK) {
         f->base.pMethods = &methods;
         f->image = image;
@@ -316,7 +395,10 @@ static int vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int
 static int vfs_delete(sqlite3_vfs *self, const char *path, int sync_dir)
 {
     (void)self;
-    int rc = real_vfs->xDelete(real_vfs, path, sync_dir);
+    int rc = next_operation("delete", SQLITE_IOERR_DELETE);
+    if (rc)
+        return rc;
+    rc = real_vfs->xDelete(real_vfs, path, sync_dir);
     pthread_mutex_lock(&mutex);
     struct image *image = image_of(path);
     if (rc == SQLITE_OK && image)
@@ -338,6 +420,7 @@ void disk_install(void)
         abort();
     disk_fill_at(-1);
     disk_break_at(-1);
+    disk_fail_at(DISK_FAILS, -1, false);
 }
 
 void disk_remove(void)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "plugin/base/clock.h"
+#include "plugin/base/mem.h"
 #include "plugin/model/bpe.h"
 #include "plugin/model/bpe_split.h"
 #include "plugin/model/vocabularies.h"
@@ -220,7 +221,7 @@ static void damaged_files_are_refused(void **state)
         free(copy);
     }
     for (size_t len = 0; len < file.len; len++) {
-        char *part = malloc(len + 1); /* of its size, so that a sanitizer sees who reads on */
+        char *part = mem_array(len + 1, 1); /* of its size, so that a sanitizer sees who reads on */
         memcpy(part, file.data, len);
         assert_refused(part, len, ERR_INVALID, "some.vocab");
         free(part);

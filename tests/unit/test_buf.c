@@ -229,6 +229,30 @@ static void test_grows_by_doubling(void **state)
     buf_free(&b);
 }
 
+/* Room only, and never more than may be. */
+static void test_expect(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 10);
+    buf_expect(&b, 4);
+    assert_int_equal(b.cap, 5);
+    assert_int_equal(b.len, 0);
+    assert_string_equal(buf_str(&b), "");
+    const char *data = b.data;
+    assert_int_equal(buf_adds(&b, "abcd"), ERR_OK);
+    buf_expect(&b, 0);
+    assert_ptr_equal(b.data, data);
+    buf_expect(&b, SIZE_MAX / 2);
+    assert_int_equal(b.cap, 11);
+    assert_string_equal(buf_str(&b), "abcd");
+    assert_int_equal(buf_adds(&b, "efghijk"), ERR_TOO_LARGE);
+    buf_expect(&b, 4);
+    assert_null(b.data);
+    assert_int_equal(buf_error(&b), ERR_TOO_LARGE);
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_take),
         cmocka_unit_test(test_drop_and_cut),
         cmocka_unit_test(test_grows_by_doubling),
+        cmocka_unit_test(test_expect),
     };
     return cmocka_run_group_tests_name("buf", tests, NULL, NULL);
 }

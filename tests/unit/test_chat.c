@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugin/base/clock.h"
 #include "plugin/base/mem.h"
 #include "plugin/base/metric.h"
 #include "plugin/chat/person.h"
@@ -310,6 +311,28 @@ static const char *asked_for_history(struct chat_world *w, const char *id)
     return nth(w, "final", n)->text;
 }
 
+static void what_is_old_is_forgotten(void **state)
+{
+    static const struct {
+        const char *bot;
+        bool remembered;
+    } cases[] = { { "history_age = \"1ms\";", false }, { "history_age = \"1h\";", true }, { "history_age = \"0s\";", true } };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct chat_world *w = chat_world_new(&(struct setup){ .bot = cases[i].bot, .caps = STORED });
+        say(w, "1", "remember the word heron");
+        wait_for(w, "final", 1);
+        settle(w);
+        int64_t answered = clock_wall_ms();
+        restart(w); /* it is the same for what comes from the disk */
+        while (clock_wall_ms() <= answered + 1)
+            loop_turn(w->loop, false);
+        const char *shown = asked_for_history(w, "2");
+        assert_int_equal(strstr(shown, "heron") != NULL, cases[i].remembered);
+        chat_world_free(w);
+    }
+}
+
 /* Turns of two messages each, of which four are remembered. */
 static struct chat_world *world_with_summaries(const char *model)
 {
@@ -505,6 +528,101 @@ static void what_was_not_answered_is_asked_again(void **state)
     for (size_t i = 0; i < 3; i++)
         assert_non_null(strstr("first second third", nth(w, "final", i)->text));
     chat_world_free(w);
+}
+
+static void left(void *arg, const struct store_accepted *r, const struct err *e)
+{
+    (void)r;
+    assert_int_equal(e->code, ERR_OK);
+    *(bool *)arg = true;
+}
+
+/* As if the bot had been killed right after it accepted that. */
+static void leave_pending(struct chat_world *w, int64_t seq, const char *id, const char *text)
+{
+    bool done = false;
+    unsigned command = *text == '/' ? STORE_COMMAND | STORE_NO_PROMPT : 0;
+    struct store_accept a = { .account = "web", .channel = "web:c", .seq_limit = seq,
+                              .msg = { .seq = seq, .kind = STORE_PERSON, .outcome = STORE_PENDING, .id = id,
+                                       .flags = STORE_ADDRESSED | STORE_DIRECT | command,
+                                       .sender = "alice", .name = "alice", .text = text } };
+    store_accept(w->store, &a, left, &done);
+    while (!done)
+        loop_turn(w->loop, true);
+}
+
+/* Commands stay commands and are obeyed before anything is asked, in the order
+ * in which they were given; what they ask for comes in its turn. */
+static void commands_are_obeyed_after_a_restart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *texts[4], *answers[4]; /* in the order in which they were given */
+    } cases[] = {
+        { { "/status" }, { "- bot: bo" } },
+        { { "/status", "#echo b" }, { "- bot: bo", "b" } },
+        { { "#echo a", "/status", "#echo c" }, { "a", "- bot: bo", "c" } },
+        { { "/stop", "#echo b" }, { "not answering", "b" } },
+        { { "#echo a", "/stop" }, { "Stopped", "have stopped" } },
+        { { "#echo a", "/stop", "#echo c" }, { "Stopped", "have stopped", "c" } },
+        { { "/reset", "#echo b" }, { "", "b" } },
+        { { "/retry", "/retry" }, { "one", "one" } },
+        { { "/retry", "#echo b", "/retry" }, { "one", "b", "b" } },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct chat_world *w = chat_world_new(&PLAIN);
+        size_t n = 0;
+        say(w, "1", "#echo one");
+        wait_for(w, "final", 1);
+        settle(w);
+        for (; n < 4 && cases[i].texts[n]; n++)
+            leave_pending(w, 100 + 2 * (int64_t)n, (const char[]){ (char)('a' + n), '\0' }, cases[i].texts[n]);
+        restart(w);
+        wait_for(w, "final", n);
+        settle(w);
+        assert_int_equal(count(w, "final"), n);
+        for (size_t k = 0; k < n; k++) {
+            const struct event *final = nth(w, "final", k);
+            assert_non_null(strstr(final->text, cases[i].answers[final->reply_to[0] - 'a']));
+        }
+        chat_world_free(w);
+    }
+}
+
+static void what_is_pinned_twice_stands_once(void **state)
+{
+    (void)state;
+    struct chat_world *w = chat_world_new(&PLAIN);
+    const char *texts[] = { "/pin heron", "/pin her", "/pin heron", "/pin" };
+    for (size_t i = 0; i < 4; i++) {
+        say(w, (const char[]){ (char)('a' + i), '\0' }, texts[i]);
+        wait_for(w, "final", i + 1);
+    }
+    assert_string_equal(nth(w, "final", 2)->text, nth(w, "final", 0)->text);
+    assert_string_equal(nth(w, "final", 3)->text, "Pinned here:\n\n- heron\n- her");
+    chat_world_free(w);
+}
+
+/* Seen in part or not, it was asked for alone: its answer ends, whatever else came meanwhile. */
+static void what_was_asked_for_alone_is_asked_again_alone(void **state)
+{
+    (void)state;
+    static const char *const policies[] = { "merge", "latest" };
+    for (size_t i = 0; i < 2; i++) {
+        char bot[32];
+        snprintf(bot, sizeof bot, "queue = \"%s\";", policies[i]);
+        struct chat_world *w = chat_world_new(&(struct setup){ .caps = STORED, .bot = bot });
+        leave_pending(w, 98, "1", "#echo first");
+        leave_pending(w, 100, "a", "#echo a");
+        leave_pending(w, 102, "b", "#echo b");
+        restart(w);
+        wait_for(w, "final", 1);
+        assert_string_equal(nth(w, "final", 0)->reply_to, "1");
+        assert_int_equal(nth(w, "final", 0)->answers, 0);
+        wait_for(w, "final", 2);
+        assert_string_equal(nth(w, "final", 1)->reply_to, "b");
+        chat_world_free(w);
+    }
 }
 
 /* The same message is found unanswered at every start: RESUME_TRIES_MAX times it is asked again. */
@@ -883,6 +1001,7 @@ int main(void)
         cmocka_unit_test(reset_forgets_also_over_a_restart),
         cmocka_unit_test(people_keep_their_pseudonyms),
         cmocka_unit_test(history_is_there_after_a_restart),
+        cmocka_unit_test(what_is_old_is_forgotten),
         cmocka_unit_test(older_turns_are_summarised),
         cmocka_unit_test(a_summary_that_fails_changes_nothing),
         cmocka_unit_test(no_answer_waits_for_a_summary),
@@ -891,6 +1010,9 @@ int main(void)
         cmocka_unit_test(only_administrators_command),
         cmocka_unit_test(remarks_are_for_administrators),
         cmocka_unit_test(what_was_not_answered_is_asked_again),
+        cmocka_unit_test(commands_are_obeyed_after_a_restart),
+        cmocka_unit_test(what_is_pinned_twice_stands_once),
+        cmocka_unit_test(what_was_asked_for_alone_is_asked_again_alone),
         cmocka_unit_test(a_message_that_kills_us_is_buried),
         cmocka_unit_test(what_is_bound_to_it_is_buried_along),
         cmocka_unit_test(answers_grow_in_order),

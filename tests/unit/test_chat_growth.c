@@ -7,6 +7,8 @@
 
 #include "plugin/base/clock.h"
 #include "plugin/base/mem.h"
+#include "plugin/base/metric.h"
+#include "tests/unit/disk_vfs.h"
 
 #define ANSWER "one two three four five six seven"
 #define LONG "#len 800" /* takes long enough that it is seen to grow however slow the machine is */
@@ -347,6 +349,25 @@ static void a_message_without_a_name_is_followed_by_another(void **state)
     chat_world_free(w);
 }
 
+/* The attempt is being written down when the answer is complete: what leaves then is all of it. */
+static void complete_before_its_beginning_left(void **state)
+{
+    (void)state;
+    disk_install();
+    struct chat_world *w = growing(LOOKS);
+    say(w, "1", "#sleep 100 #echo " ANSWER);
+    wait_for_rows(w, 1);
+    disk_hold(true);
+    for (int i = 0; i < TURNS_MAX && metric_get(METRIC_STORE_QUEUE) < 2; i++) /* the attempt, then the answer */
+        loop_turn(w->loop, true);
+    assert_int_equal(w->n_postings, 0);
+    disk_hold(false);
+    deliver_all(w);
+    assert_posted(w, ANSWER);
+    chat_world_free(w);
+    disk_remove();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +387,7 @@ int main(void)
         cmocka_unit_test(without_a_way_back_nothing_grows),
         cmocka_unit_test(killed_at_any_time_it_is_there_once),
         cmocka_unit_test(killed_before_anything_is_confirmed),
+        cmocka_unit_test(complete_before_its_beginning_left),
     };
     return cmocka_run_group_tests_name("chat_growth", tests, NULL, NULL);
 }

@@ -440,6 +440,24 @@ static void retry_edits_the_newest_answer(void **state)
     chat_world_free(w);
 }
 
+/* The model is asked once more, and there is one answer. */
+static void retry_starts_an_answer_over(void **state)
+{
+    (void)state;
+    struct chat_world *w = world("drip", EDITS);
+    say(w, "1", "#len 800");
+    wait_for(w, "edit", 1);
+    int64_t asked = metric_get(METRIC_MODEL_REQUESTS);
+    mark(w, 0, "bob", REACTION_RETRY); /* who asked for nothing */
+    mark(w, 0, "alice", REACTION_RETRY);
+    wait_for(w, "final", 1);
+    deliver_all(w);
+    assert_int_equal(metric_get(METRIC_MODEL_REQUESTS), asked + 1);
+    assert_int_equal(w->n_postings, 1);
+    assert_true(w->postings[0].done);
+    chat_world_free(w);
+}
+
 static void retry_without_edits_is_another_message(void **state)
 {
     (void)state;
@@ -573,6 +591,7 @@ int main(void)
         cmocka_unit_test(a_withdrawal_survives_a_crash),
         cmocka_unit_test(it_is_found_in_its_thread),
         cmocka_unit_test(retry_edits_the_newest_answer),
+        cmocka_unit_test(retry_starts_an_answer_over),
         cmocka_unit_test(retry_without_edits_is_another_message),
         cmocka_unit_test(retry_survives_a_crash),
         cmocka_unit_test(an_answer_is_taken_back),

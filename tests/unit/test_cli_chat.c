@@ -160,13 +160,15 @@ static void show_begin(struct shown *s, bool terminal, bool colours)
         .colours = colours,
         .starts_over = "(again)",
     };
+    assert_non_null(s->screen.out);
+    assert_non_null(s->screen.notes);
 }
 
 static void show_end(struct shown *s, const char *want, const char *want_notes)
 {
     screen_fini(&s->screen);
-    fclose(s->screen.out);
-    fclose(s->screen.notes);
+    assert_int_equal(fclose(s->screen.out), 0);
+    assert_int_equal(fclose(s->screen.notes), 0);
     assert_string_equal(s->out, want);
     assert_string_equal(s->notes, want_notes);
     free(s->out);

@@ -279,6 +279,30 @@ static void test_presets(void **state)
     config_unref(&c);
 }
 
+static bool was_read(const struct config *c, const char *file)
+{
+    for (size_t i = 0; i < c->files.n; i++)
+        if (strstr(c->files.v[i], file))
+            return true;
+    return false;
+}
+
+/* What the running program may want to read again. */
+static void test_files(void **state)
+{
+    (void)state;
+    struct config *c = load_good(GOOD "/include.conf");
+    assert_int_equal(c->files.n, 2);
+    assert_true(was_read(c, GOOD "/include.conf") && was_read(c, GOOD "/included/models.inc"));
+    config_unref(&c);
+
+    c = load_good(GOOD "/everything.conf"); /* its ca_file and vocabulary; data_dir is none */
+    assert_true(was_read(c, GOOD "/everything.conf") && was_read(c, GOOD "/minimal.conf") &&
+                was_read(c, GOOD "/included/head.vocab"));
+    assert_false(was_read(c, "/tests/data/somewhere/else"));
+    config_unref(&c);
+}
+
 static void test_everything_else(void **state)
 {
     (void)state;
@@ -289,6 +313,8 @@ static void test_everything_else(void **state)
     assert_int_equal(c->log.level, LOG_DEBUG);
     assert_int_equal(c->log.format, 1);
     assert_int_equal(c->listen.port, 0);
+    assert_true(c->listen.public);
+    assert_false(c->sandbox);
     assert_int_equal(b->triggers, TRIGGER_PREFIX | TRIGGER_KEYWORD | TRIGGER_CHANCE);
     assert_string_equal(b->system_prompt,
                         "You are {bot} in {channel}.\n{{braces}} { } {\"a\": 1} {date} {language}");
@@ -738,6 +764,7 @@ int main(void)
         cmocka_unit_test(test_everything_model),
         cmocka_unit_test(test_presets),
         cmocka_unit_test(test_everything_else),
+        cmocka_unit_test(test_files),
         cmocka_unit_test(test_prices),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_adapter_settings),

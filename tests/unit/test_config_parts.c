@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "config/checks.h"
 #include "config/config.h"
 #include "config/describe.h"
 #include "config/glob.h"
@@ -458,6 +459,22 @@ static void test_paths(void **state)
     }
 }
 
+static void test_loopback(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        bool loopback;
+    } cases[] = {
+        { "127.0.0.1", true },  { "127.255.255.254", true },  { "::1", true },  { "::ffff:127.0.0.1", true },
+        { "126.0.0.1", false }, { "128.0.0.1", false },       { "::", false },  { "0.0.0.0", false },
+        { "::2", false },       { "::ffff:10.0.0.1", false }, { "1::1", false }, { "7f00::1", false },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (check_loopback(cases[i].address) != cases[i].loopback)
+            fail_msg("%s", cases[i].address);
+}
+
 /* --- the tables, and what is printed from them --- */
 
 static void check_table(const struct setting *table)
@@ -497,8 +514,9 @@ static char *printed(void (*print)(FILE *, const struct config_adapter *), const
     char *text = NULL;
     size_t len;
     FILE *f = open_memstream(&text, &len);
+    assert_non_null(f);
     print(f, adapters);
-    fclose(f);
+    assert_int_equal(fclose(f), 0);
     return text;
 }
 
@@ -551,9 +569,9 @@ static void test_example_file(void **state)
     char *text = printed(config_print_defaults, adapters), *file = mem_alloc(strlen(text) + 2);
     FILE *f = fopen(EXAMPLE, "r");
     assert_non_null(f);
-    fread(file, 1, strlen(text) + 1, f);
+    size_t len = fread(file, 1, strlen(text) + 1, f);
     fclose(f);
-    if (strcmp(file, text) != 0)
+    if (len != strlen(text) || memcmp(file, text, len) != 0)
         fail_msg("make it anew: build/warbler check --defaults > %s", EXAMPLE);
     free(file);
     free(text);
@@ -583,8 +601,8 @@ static void test_manual(void **state)
 static int setup(void **state)
 {
     (void)state;
-    setenv("WARBLER_TEST_SET", "value", 1);
-    setenv("WARBLER_TEST_EMPTY", "", 1);
+    assert_int_equal(setenv("WARBLER_TEST_SET", "value", 1), 0);
+    assert_int_equal(setenv("WARBLER_TEST_EMPTY", "", 1), 0);
     unsetenv("WARBLER_TEST_UNSET");
     return mkdtemp(folder) ? 0 : -1;
 }
@@ -614,6 +632,7 @@ int main(void)
         cmocka_unit_test(test_credentials),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_loopback),
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_sample),
         cmocka_unit_test(test_example_file),

@@ -522,6 +522,25 @@ static void test_fd_limit(void **state)
     loop_free(&other);
 }
 
+/* A soft limit of 1024 is what most sessions begin with, and the web chat's own is 10,000. */
+static void test_fd_limit_unasked(void **state)
+{
+    struct rlimit before, lim;
+    struct loop *other;
+    struct err e = ERR_INIT;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    lim = before;
+    lim.rlim_cur = 1024;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &lim), 0);
+    assert_int_equal(loop_new(0, &other, &e), ERR_OK);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &lim), 0);
+    assert_int_equal(lim.rlim_cur, lim.rlim_max < 16384 ? lim.rlim_max : 16384);
+    loop_free(&other);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 /* --- real time --- */
 static void test_timer_in_real_time(void **state)
 {
@@ -567,6 +586,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_timer_in_real_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_alarm_follows_the_soonest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fd_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fd_limit_unasked, set_up, tear_down),
     };
     const struct CMUnitTest frozen[] = {
         cmocka_unit_test(test_heap_orders),

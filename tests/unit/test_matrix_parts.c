@@ -235,6 +235,10 @@ static void messages_and_comings_are_known_by_their_type(void **state)
         { "{}", false, false },
         { STATE("m.room.member", "@bot:example.org", "{\"membership\":\"invite\"}"), false, true },
         { STATE("m.room.member", "@bot:example.org", "{\"membership\":\"join\"}"), false, true },
+        { STATE("m.room.member", "@bot:example.org",
+                "{\"membership\":\"join\"},\"unsigned\":{\"prev_content\":{\"membership\":\"invite\"}}"), false, true },
+        { STATE("m.room.member", "@bot:example.org", /* has a new name */
+                "{\"membership\":\"join\"},\"unsigned\":{\"prev_content\":{\"membership\":\"join\"}}"), false, false },
         { STATE("m.room.member", "@bot:example.org", "{\"membership\":\"leave\"}"), false, false },
         { STATE("m.room.member", "@bot:example.org", "{}"), false, false },
         { STATE("m.room.member", "@alice:example.org", "{\"membership\":\"join\"}"), false, false },
@@ -300,7 +304,7 @@ static void registration_is_what_a_homeserver_reads(void **state)
     buf_init(&out, 4096);
     assert_int_equal(appservice_registration(&w->account, &out, &e), ERR_INVALID);
     w->conf.mode = MODE_APPSERVICE;
-    w->conf.user = (char[]){ "bot" };
+    w->conf.user = (char[]){ "b.ot" };
     w->conf.appservice.id = (char[]){ "warbler" };
     w->conf.appservice.url = (char[]){ "http://127.0.0.1:8080" };
     secret_set(&w->conf.access_token, "as\"1", 4);
@@ -308,8 +312,8 @@ static void registration_is_what_a_homeserver_reads(void **state)
     secret_set(&w->conf.appservice.hs_token, "hs1", 3);
     assert_int_equal(appservice_registration(&w->account, &out, &e), ERR_OK);
     assert_string_equal(buf_str(&out), "id: \"warbler\"\nurl: \"http://127.0.0.1:8080\"\nas_token: \"as\\\"1\"\n"
-                        "hs_token: \"hs1\"\nsender_localpart: \"bot\"\nrate_limited: false\nnamespaces:\n  users:\n"
-                        "    - exclusive: true\n      regex: \"@bot:.*\"\n  aliases: []\n  rooms: []\n");
+                        "hs_token: \"hs1\"\nsender_localpart: \"b.ot\"\nrate_limited: false\nnamespaces:\n  users:\n"
+                        "    - exclusive: true\n      regex: \"@b\\\\.ot:.*\"\n  aliases: []\n  rooms: []\n");
     buf_free(&out);
 }
 

@@ -266,6 +266,31 @@ static void what_is_trimmed_is_told_in_order(void **state)
     history_clear(&h);
 }
 
+static void what_is_old_goes_in_whole_turns(void **state)
+{
+    (void)state;
+    struct history h = { 0 };
+    struct buf told;
+    buf_init(&told, 1024);
+    for (int64_t i = 0; i < 3; i++) { /* asked at 10, answered at 14; at 20 and 24; ... */
+        const struct store_msg q = { .kind = STORE_PERSON, .seq = 2 * i + 1, .turn = 2 * i + 1, .time_ms = 10 * (i + 1),
+                                     .text = "q", .outcome = STORE_ANSWERED };
+        const struct store_msg a = { .kind = STORE_BOT, .seq = 2 * i + 2, .turn = 2 * i + 1, .time_ms = 10 * (i + 1) + 4,
+                                     .text = "a" };
+        history_add(&h, &q, NULL);
+        history_add(&h, &a, NULL);
+    }
+    history_expire(&h, 14, 7, gone, &told); /* the answer is just young enough */
+    assert_int_equal(h.count, 6);
+    history_expire(&h, 15, 7, gone, &told);
+    assert_string_equal(buf_str(&told), "1:1 2:1 ");
+    history_expire(&h, 100, 5, NULL, NULL); /* what is being asked stays, however old */
+    assert_int_equal(h.count, 2);
+    assert_int_equal(h.head->seq, 5);
+    buf_free(&told);
+    history_clear(&h);
+}
+
 static void what_is_kept_stands_in_front_as_a_message_of_people(void **state)
 {
     (void)state;
@@ -415,6 +440,7 @@ int main(void)
         cmocka_unit_test(trimming_drops_whole_turns_at_the_edge),
         cmocka_unit_test(a_smaller_model_is_given_fewer_turns),
         cmocka_unit_test(what_is_trimmed_is_told_in_order),
+        cmocka_unit_test(what_is_old_goes_in_whole_turns),
         cmocka_unit_test(what_is_kept_stands_in_front_as_a_message_of_people),
         cmocka_unit_test(tokens_are_counted_by_the_vocabulary),
         cmocka_unit_test(only_the_question),

@@ -197,6 +197,7 @@ static void test_seq_limit_only_rises(void **state)
         char id[2] = { (char)('a' + i), '\0' };
         struct store_accept a = { .account = "web",
                                   .channel = "web:x",
+                                  .channel_id = i % 2 ? channel : 0, /* known or not */
                                   .msg = fx_person(cases[i].seq, "ann", id),
                                   .seq_limit = cases[i].limit };
         f->waiting = true;

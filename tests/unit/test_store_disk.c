@@ -2,6 +2,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include <inttypes.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "plugin/base/metric.h"
+#include "plugin/store/schema.h"
 #include "tests/unit/disk_vfs.h"
 
 static int setup(void **state)
@@ -112,10 +114,26 @@ static void test_watcher_hears_at_once(void **state)
     assert_int_equal(w.told, 5);
 }
 
+/* What a failed commit raised is raised by the next one. */
+static void test_seq_limit_after_a_failed_commit(void **state)
+{
+    struct fixture *f = *state;
+    int64_t channel = fx_accept_ok(f, "x", 1);
+    disk_fill_at(0);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 300), ERR_FULL);
+    disk_fill_at(-1);
+    assert_int_equal(fx_finish_with(f, channel, 1, STORE_ANSWERED, 300), ERR_OK);
+    assert_int_equal(fx_load(f, "x", 1), ERR_OK);
+    assert_int_equal(f->channel.seq_limit, 300);
+}
+
 /* --- full at any moment --- */
+#define ROUNDS 8
+#define ROUND_JOBS 60 /* more than the log takes with one write */
+
 struct tally {
     int calls, ok, full, other;
-    bool accepted[64]; /* by seq */
+    bool accepted[ROUNDS * ROUND_JOBS + 1]; /* by seq */
 };
 
 struct one {
@@ -148,8 +166,6 @@ static void count_loaded(void *arg, const struct store_loaded *r, const struct e
     count(arg, e);
 }
 
-#define ROUNDS 2
-#define ROUND_JOBS 10
 
 /* Rounds of messages large enough to need new pages, with a read in each. */
 static void fill_with_messages(struct fixture *f, struct tally *t)
@@ -209,33 +225,64 @@ static void test_full_at_every_write(void **state)
     assert_true(full_somewhere > 20);
 }
 
-static void test_full_while_opening(void **state)
+/* Some two hundred pages, each with a header, and a checkpoint less. */
+static void test_commit_is_few_writes(void **state)
 {
     struct fixture *f = *state;
-    store_close(&f->store);
-    int refused = 0;
-    for (int at = 0;; at++) {
+    struct tally t = { 0 };
+    int64_t commits = metric_get(METRIC_STORE_COMMITS);
+    disk_fill_at(-1);
+    fill_with_messages(f, &t);
+    commits = metric_get(METRIC_STORE_COMMITS) - commits;
+    assert_int_equal(t.ok, ROUNDS * ROUND_JOBS);
+    assert_in_range(disk_writes(), commits, 4 * commits);
+}
+
+/* With the tables of a first version, or with nothing. */
+static void lay_down(struct fixture *f, bool old)
+{
+    sqlite3 *db;
+    unlink(fx_path(f, "warbler.db"));
+    unlink(fx_path(f, "warbler.db-wal"));
+    if (!old)
+        return;
+    assert_int_equal(sqlite3_open(fx_path(f, "warbler.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, schema_steps[0], NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* How many of the writes that an opening needs can fail it. */
+static int open_on_a_full_disk(struct fixture *f, bool old)
+{
+    int refused = 0, needed = 1;
+    for (int at = 0; at < needed; at++) {
         struct err e = ERR_INIT;
-        unlink(fx_path(f, "warbler.db"));
-        unlink(fx_path(f, "warbler.db-wal"));
         disk_remove();
         disk_install();
+        lay_down(f, old);
         disk_fill_at(at);
         enum err_code code = store_open(f->loop, f->dir, true, &f->store, &e);
         if (code) {
             assert_int_equal(code, ERR_FULL);
             refused++;
         }
-        int needed = disk_writes();
+        needed = disk_writes() + 1;
         disk_fill_at(-1);
         store_close(&f->store);
         fx_open(f); /* over whatever the try left behind */
         fx_accept_ok(f, "x", 1);
         store_close(&f->store);
-        if (needed <= at)
-            break;
     }
-    assert_true(refused > 5);
+    return refused;
+}
+
+static void test_full_while_opening(void **state)
+{
+    struct fixture *f = *state;
+    store_close(&f->store);
+    assert_true(open_on_a_full_disk(f, false) > 1);
+    assert_true(open_on_a_full_disk(f, true) > 5);
 }
 
 /* --- a disk that fails --- */
@@ -356,7 +403,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_full_disk_refuses_and_recovers),
         TEST(test_watcher_hears_at_once),
+        TEST(test_seq_limit_after_a_failed_commit),
         TEST(test_full_at_every_write),
+        TEST(test_commit_is_few_writes),
         TEST(test_full_while_opening),
         TEST(test_failing_sync),
         TEST(test_every_acknowledged_write_was_synced),

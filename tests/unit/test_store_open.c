@@ -73,9 +73,9 @@ static void test_keeps_durable_settings(void **state)
     static const struct {
         const char *sql, *value;
     } cases[] = {
-        { "PRAGMA journal_mode", "wal" }, { "PRAGMA synchronous", "2" },        { "PRAGMA cache_size", "-1024" },
-        { "PRAGMA mmap_size", "0" },      { "PRAGMA temp_store", "2" },         { "PRAGMA wal_autocheckpoint", "1000" },
-        { "PRAGMA secure_delete", "2" },  { "PRAGMA journal_size_limit", "8388608" },
+        { "PRAGMA journal_mode", "wal" }, { "PRAGMA synchronous", "2" },        { "PRAGMA cache_size", "-4096" },
+        { "PRAGMA mmap_size", "0" },      { "PRAGMA temp_store", "2" },         { "PRAGMA wal_autocheckpoint", "4000" },
+        { "PRAGMA secure_delete", "2" },  { "PRAGMA journal_size_limit", "18874368" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct query q = query_new(db, cases[i].sql);
